@@ -1,0 +1,70 @@
+"""Dynamical mean field theory of stochastic gradient descent on high-dimensional glassy landscapes.
+
+>>> import sgdmft as sg
+>>> model = sg.GaussianLeastSquares(alpha=2.5)
+>>> theory = sg.solve(model, sg.SGD(learning_rate=0.1, batch_fraction=0.3), steps=20, start=sg.Start(magnetization=0.1))
+>>> round(float(theory.magnetization[-1]), 6)  # doctest: +SKIP
+0.0
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+#: Public name -> module that defines it; modules are imported when a name is first used.
+_PUBLIC = {
+    "Covariance": "models",
+    "GaussianLeastSquares": "models",
+    "Teacher": "models",
+    "ConstantTarget": "models",
+    "Start": "models",
+    "Descent": "algorithms",
+    "GradientDescent": "algorithms",
+    "SGD": "algorithms",
+    "Batches": "batches",
+    "FullBatch": "batches",
+    "Bernoulli": "batches",
+    "Shuffled": "batches",
+    "Cyclic": "batches",
+    "Persistent": "batches",
+    "OnePass": "batches",
+    "Trajectory": "trajectory",
+    "Status": "trajectory",
+    "Save": "trajectory",
+    "Recovered": "trajectory",
+    "load": "trajectory",
+    "solve": "dmft",
+    "estimate": "dmft",
+    "Dense": "dmft",
+    "simulate": "simulation",
+}
+
+__all__ = sorted([*_PUBLIC, "__version__"])
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = getattr(importlib.import_module(f"sgdmft.{_PUBLIC[name]}"), name)
+        globals()[name] = value
+        return value
+    try:
+        return importlib.import_module(f"sgdmft.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"sgdmft.{name}":
+            raise
+        raise AttributeError(f"module 'sgdmft' has no attribute {name!r}") from None
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from sgdmft.algorithms import SGD, Descent, GradientDescent
+    from sgdmft.batches import Batches, Bernoulli, Cyclic, FullBatch, OnePass, Persistent, Shuffled
+    from sgdmft.dmft import Dense, estimate, solve
+    from sgdmft.models import ConstantTarget, Covariance, GaussianLeastSquares, Start, Teacher
+    from sgdmft.simulation import simulate
+    from sgdmft.trajectory import Recovered, Save, Status, Trajectory, load

@@ -1,0 +1,40 @@
+"""Errors of the package. Each message is a full sentence that says what was wrong, echoes the value and names the remedy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sgdmft.trajectory import Trajectory
+
+
+class SgdmftError(Exception):
+    """Base class of every error that the package raises on purpose."""
+
+
+class InvalidArgument(SgdmftError, ValueError):
+    """An argument lies outside its domain."""
+
+
+class TooLarge(SgdmftError, MemoryError):
+    """The run would need more memory than its stated limit."""
+
+
+class DamagedFile(SgdmftError, OSError):
+    """A file is not a readable result of this package."""
+
+
+class NotConverged(SgdmftError, ArithmeticError):
+    """An iterative solver stopped before its tolerance; `value` holds the last iterate."""
+
+    def __init__(self, message: str, value: object = None) -> None:
+        super().__init__(message)
+        self.value = value
+
+
+class Diverged(SgdmftError, ArithmeticError):
+    """The dynamics left the region of finite norm; `trajectory` holds what was computed before."""
+
+    def __init__(self, message: str, trajectory: Trajectory) -> None:
+        super().__init__(message)
+        self.trajectory = trajectory

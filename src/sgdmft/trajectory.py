@@ -1,0 +1,342 @@
+r"""The answer of every run, of the theory and of a simulation alike: one type, with an xarray dataset inside.
+
+Notation: C(t,t') = x(t).x(t')/N is `correlation`, R(t,t') the `response` to a unit kick added to x(t'+1), so that
+R(t'+1,t') = 1, m(t) = x(t).x*/N the `magnetization`, H/N the `loss`; time is counted in steps. A simulation has for every
+quantity `name` also `name_error`, its standard error over samples.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import functools
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdmft import _validation as check
+from sgdmft.errors import DamagedFile, InvalidArgument
+
+if TYPE_CHECKING:
+    import xarray
+
+#: Quantity -> (long name, LaTeX symbol, units).
+QUANTITIES: dict[str, tuple[str, str, str]] = {
+    "magnetization": ("overlap with the signal", r"$m(t)$", "1"),
+    "loss": ("loss per weight", r"$H/N$", "1"),
+    "norm": ("squared norm per weight", r"$C(t,t)$", "1"),
+    "distance": ("squared distance to the signal per weight", r"$\Delta(t)$", "1"),
+    "generalization_error": ("error on a fresh sample", r"$\epsilon_g(t)$", "1"),
+    "correlation": ("two-time correlation", r"$C(t,t')$", "1"),
+    "response": ("response to a unit kick", r"$R(t,t')$", "1"),
+}
+_ONE_TIME = ("magnetization", "loss", "norm", "distance", "generalization_error")
+_FORMAT = "sgdmft trajectory 1"
+
+
+class Status(enum.Enum):
+    """How a run ended; the value says it in a sentence, with the remedy where one is needed."""
+
+    COMPLETED = "All steps were computed."
+    RECOVERED = "The distance to the signal fell below the requested level, and the run stopped there."
+    DIVERGED = "The norm C(t,t) left the finite region; lower the learning rate."
+    INTERRUPTED = "The run was interrupted; what was computed up to then is here."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Save:
+    """What to keep of a run.
+
+    Parameters
+    ----------
+    two_time : int or sequence of steps, default 64
+        Times at which C and R are kept: that many, spaced evenly in log(1 + t), or exactly these. 0 keeps none.
+    every : int, default 1
+        Keep the one-time quantities at every so many steps (and at the last one).
+    """
+
+    two_time: int | Sequence[int] = 64
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "every", check.integer("every", self.every, at_least=1))
+        if isinstance(self.two_time, (Sequence, np.ndarray)):
+            times = sorted({check.integer("two_time", t, at_least=0) for t in self.two_time})
+            object.__setattr__(self, "two_time", tuple(times))
+        else:
+            object.__setattr__(self, "two_time", check.integer("two_time", self.two_time, at_least=0))
+
+    def two_times(self, steps: int) -> np.ndarray:
+        """The saved times of a run of that many steps, ascending, shape (n,)."""
+        if isinstance(self.two_time, tuple):
+            times = np.array([t for t in self.two_time if t <= steps], dtype=np.int64)
+        elif self.two_time == 0:
+            times = np.zeros(0, dtype=np.int64)
+        else:
+            grid = np.expm1(np.linspace(0.0, np.log1p(steps), self.two_time))
+            times = np.unique(np.round(grid).astype(np.int64))
+        return times
+
+    def recorded(self, steps: int) -> np.ndarray:
+        """The steps at which one-time quantities are kept, ascending."""
+        times = np.arange(0, steps + 1, self.every)
+        return times if times[-1] == steps else np.append(times, steps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """Stop when the squared distance to the signal, Delta(t) = 1 - 2 m + C(t,t), falls below `distance`."""
+
+    distance: float = 1e-8
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "distance", check.number("distance", self.distance, above=0.0))
+
+
+class Trajectory:
+    """Result of `solve` or `simulate`.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        Everything: quantities over `time`, two-time functions over (`saved_time`, `earlier_time`), units, LaTeX
+        symbols, provenance.
+    status : Status
+    model, algorithm, start : the objects of the run; None after `load`, which keeps their description in `dataset.attrs`.
+    """
+
+    def __init__(
+        self, dataset: xarray.Dataset, *, model: Any = None, algorithm: Any = None, start: Any = None
+    ) -> None:
+        self.dataset = dataset
+        self.model = model
+        self.algorithm = algorithm
+        self.start = start
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        kind: str,
+        model: Any,
+        algorithm: Any,
+        start: Any,
+        time: np.ndarray,
+        quantities: Mapping[str, np.ndarray],
+        two_time: np.ndarray | None = None,
+        two_time_quantities: Mapping[str, np.ndarray] | None = None,
+        status: Status = Status.COMPLETED,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> Trajectory:
+        """Assemble from arrays: `quantities` of shape (len(time),), two-time ones of shape (len(two_time),) * 2.
+
+        A missing `distance` or `generalization_error` is computed from m and C(t,t).
+        """
+        import xarray as xr
+
+        table = dict(quantities)
+        if "distance" not in table:
+            table["distance"] = 1.0 - 2.0 * table["magnetization"] + table["norm"]
+        if "generalization_error" not in table and hasattr(model, "generalization_error"):
+            table["generalization_error"] = model.generalization_error(table["magnetization"], table["norm"])
+        variables: dict[str, Any] = {name: ("time", values, _attributes(name)) for name, values in table.items()}
+        coordinates: dict[str, Any] = {"time": ("time", np.asarray(time), {"units": "steps", "long_name": "time"})}
+        if two_time is not None and len(two_time):
+            for axis in ("saved_time", "earlier_time"):
+                coordinates[axis] = (axis, np.asarray(two_time), {"units": "steps"})
+            for name, values in (two_time_quantities or {}).items():
+                variables[name] = (("saved_time", "earlier_time"), values, _attributes(name))
+        attrs = {
+            "format": _FORMAT,
+            "kind": kind,
+            "status": status.name,
+            "model": repr(model),
+            "algorithm": repr(algorithm),
+            "start": repr(start),
+            **provenance(),
+            **(attributes or {}),
+        }
+        return cls(xr.Dataset(variables, coordinates, attrs), model=model, algorithm=algorithm, start=start)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    @property
+    def kind(self) -> str:
+        """'theory' or 'simulation'."""
+        return self.dataset.attrs["kind"]
+
+    @property
+    def status(self) -> Status:
+        return Status[self.dataset.attrs["status"]]
+
+    @property
+    def time(self) -> np.ndarray:
+        """Steps at which the one-time quantities are given, shape (n,)."""
+        return self.dataset["time"].values
+
+    @property
+    def magnetization(self) -> np.ndarray:
+        return self["magnetization"]
+
+    @property
+    def loss(self) -> np.ndarray:
+        return self["loss"]
+
+    @property
+    def norm(self) -> np.ndarray:
+        return self["norm"]
+
+    @property
+    def distance(self) -> np.ndarray:
+        return self["distance"]
+
+    @property
+    def generalization_error(self) -> np.ndarray:
+        return self["generalization_error"]
+
+    @property
+    def two_time(self) -> np.ndarray:
+        """The saved times, shape (n,); empty if none were saved."""
+        return self.dataset["saved_time"].values if "saved_time" in self.dataset else np.zeros(0, dtype=np.int64)
+
+    @property
+    def correlation(self) -> np.ndarray:
+        """C(t, t') at the saved times, shape (n, n)."""
+        return self["correlation"]
+
+    @property
+    def response(self) -> np.ndarray:
+        """R(t, t') at the saved times, shape (n, n); zero for t <= t'."""
+        return self["response"]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.dataset:
+            raise KeyError(
+                f"This trajectory holds no `{name}`; it holds {', '.join(map(str, self.dataset.data_vars))}. "
+                "Two-time functions are kept at the times named in `Save(two_time=...)`."
+            )
+        return self.dataset[name].values
+
+    def error(self, name: str) -> np.ndarray:
+        """Standard error of a quantity over the samples of a simulation; zeros for the theory."""
+        key = f"{name}_error"
+        return self.dataset[key].values if key in self.dataset else np.zeros_like(self[name])
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write as netCDF, whole or not at all (through a temporary file beside it).
+
+        Raises
+        ------
+        InvalidArgument
+            When the file exists and `overwrite` is False, or the folder cannot be written.
+        """
+        target = Path(path)
+        if target.exists() and not overwrite:
+            raise InvalidArgument(
+                f"The file `{target}` exists already. Choose another name, or pass `overwrite=True` to replace it."
+            )
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            self.dataset.to_netcdf(part, engine="h5netcdf")
+            part.replace(target)
+        except OSError as error:
+            raise InvalidArgument(
+                f"The file `{target}` cannot be written ({error.strerror or error}). "
+                "Choose a path in an existing folder that you may write to."
+            ) from error
+        finally:
+            part.unlink(missing_ok=True) if part.parent.is_dir() else None
+
+    def plot(self, axes: Any = None) -> Any:
+        """Loss, magnetization and distance against steps, on matplotlib axes; returns the axes."""
+        from sgdmft import plotting
+
+        return plotting.learning_curves(self, axes=axes)
+
+    # -- printing --------------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        attrs = self.dataset.attrs
+        last = f"{int(self.time[-1])} steps" if len(self.time) else "no steps"
+        lines = [f"Trajectory of the {self.kind}: {last}, {self.status.name.lower()}. {self.status.value}"]
+        lines += [f"  {key:<10} {attrs[key]}" for key in ("model", "algorithm", "start", "method") if key in attrs]
+        for name in _ONE_TIME:
+            if name in self.dataset and len(self.time):
+                values, errors = self[name], self.error(name)
+                known = np.flatnonzero(np.isfinite(values))
+                if len(known):
+                    first, final = known[0], known[-1]
+                    spread = f" ± {errors[final]:.2g}" if errors[final] else ""
+                    lines.append(f"  {name:<21} {values[first]:.6g} -> {values[final]:.6g}{spread}")
+        if len(self.two_time):
+            lines.append(f"  two-time functions    at {len(self.two_time)} saved times")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return self.dataset._repr_html_()
+
+
+def load(path: str | os.PathLike[str]) -> Trajectory:
+    """Read a trajectory that `Trajectory.save` wrote.
+
+    Raises
+    ------
+    DamagedFile
+        When the file is missing, damaged, or not a trajectory.
+    """
+    import xarray as xr
+
+    target = Path(path)
+    if not target.is_file():
+        raise DamagedFile(f"There is no file `{target}`.")
+    try:
+        with xr.open_dataset(target, engine="h5netcdf") as file:
+            dataset = file.load()
+    except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more on damaged files
+        raise DamagedFile(
+            f"The file `{target}` is damaged or no netCDF file ({error}). Compute it again, or restore it from a copy."
+        ) from error
+    if dataset.attrs.get("format") != _FORMAT:
+        raise DamagedFile(
+            f"The file `{target}` is no `{_FORMAT}` file; its format says {dataset.attrs.get('format')!r}."
+        )
+    return Trajectory(dataset)
+
+
+@functools.cache
+def _fixed_provenance() -> dict[str, Any]:
+    here = Path(__file__).resolve().parent
+    revision = "unknown"
+    if (here.parent.parent / ".git").exists():
+        command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+        with_git = subprocess.run(command, capture_output=True, text=True, check=False)
+        revision = with_git.stdout.strip() or revision
+    try:
+        package = version("sgdmft")
+    except PackageNotFoundError:
+        package = "unknown"
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    return {"version": package, "revision": revision, "machine": machine}
+
+
+def provenance() -> dict[str, Any]:
+    """Package version, git revision, machine and date, for the attributes of a result."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {**_fixed_provenance(), "date": now}
+
+
+def _attributes(name: str) -> dict[str, str]:
+    base = name.removesuffix("_error")
+    long_name, symbol, units = QUANTITIES.get(base, (base.replace("_", " "), base, "1"))
+    if base != name:
+        long_name = f"standard error of the {long_name}"
+    return {"long_name": long_name, "symbol": symbol, "units": units}
