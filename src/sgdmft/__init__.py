@@ -33,6 +33,8 @@ _PUBLIC = {
     "Status": "trajectory",
     "Save": "trajectory",
     "Recovered": "trajectory",
+    "StabilityLimit": "stability",
+    "stability_limit": "stability",
     "load": "trajectory",
     "solve": "dmft",
     "estimate": "dmft",
@@ -67,4 +69,5 @@ if TYPE_CHECKING:
     from sgdmft.dmft import Dense, estimate, solve
     from sgdmft.models import ConstantTarget, Covariance, GaussianLeastSquares, Start, Teacher
     from sgdmft.simulation import simulate
+    from sgdmft.stability import StabilityLimit, stability_limit
     from sgdmft.trajectory import Recovered, Save, Status, Trajectory, load
