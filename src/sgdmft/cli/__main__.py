@@ -1,0 +1,5 @@
+import sys
+
+from sgdmft.cli import main
+
+sys.exit(main())

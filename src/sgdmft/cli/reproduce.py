@@ -1,0 +1,33 @@
+"""`sgdmft reproduce`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from sgdmft.cli import call
+
+
+def reproduce(
+    *,
+    output: call.Output,
+    quick: Annotated[bool, Parameter(help="Shorter runs and smaller samples.", negative="")] = False,
+    only: Annotated[list[str] | None, Parameter(help="Names of sections to build, instead of all.")] = None,
+    overwrite: call.Overwrite = False,
+    quiet: call.Quiet = False,
+) -> int:
+    """Reproduce the results of the talk, theory and simulation side by side, in a new folder.
+
+    The folder holds one self-contained page (report.html), the figures (PNG), the data (netCDF), and the exact
+    parameters (TOML). Finished sections survive when a later one fails or is interrupted.
+
+        sgdmft reproduce -o talk-results
+    """
+    from sgdmft import reports
+
+    folder = call.check_output(output, overwrite, folder=True)
+    outcome = reports.write(folder, quick=quick, only=only, progress=not quiet)
+    if not quiet:
+        print(outcome)
+    return outcome.code

@@ -1,0 +1,78 @@
+"""The report of `sgdmft reproduce`: one module per section, one page, one folder.
+
+To add a section: a module with `build(quick, progress) -> Section`, and one line in `SECTIONS`. A section's `progress`
+is a callable of `sgdmft.progress`; runs of one section go side by side with `sgdmft.reports.section.side_by_side`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sgdmft import progress as progress_
+from sgdmft.errors import InvalidArgument, SgdmftError
+from sgdmft.reports.section import Figure, Section, Table
+
+__all__ = ["SECTIONS", "Figure", "Outcome", "Section", "Table", "write"]
+
+#: Name -> expected seconds on two cores (full, quick), which weigh the progress bar; the module has the same name.
+SECTIONS: dict[str, tuple[float, float]] = {}
+
+
+@dataclass
+class Outcome:
+    """What became of a report; prints itself."""
+
+    folder: Path
+    done: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+    @property
+    def code(self) -> int:
+        """Exit code of the command: 0, 2 when a section failed, 130 when interrupted."""
+        return 130 if self.interrupted else 2 if self.failed else 0
+
+    def __str__(self) -> str:
+        lines = [f"Report of {len(self.done)} sections: {self.folder / 'report.html'}"]
+        lines += [f"Section `{name}` failed: {message}" for name, message in self.failed.items()]
+        if self.interrupted:
+            lines.append("Interrupted; the sections finished before are in the report.")
+        return "\n".join(lines)
+
+
+def write(
+    folder: Path,
+    *,
+    quick: bool = False,
+    only: Sequence[str] | None = None,
+    progress: progress_.Progress = False,
+) -> Outcome:
+    """Build the sections one after the other into an existing folder; the page is rewritten after each of them."""
+    from sgdmft.reports import page
+
+    names = list(only) if only else list(SECTIONS)
+    unknown = [name for name in names if name not in SECTIONS]
+    if unknown:
+        raise InvalidArgument(f"There is no section `{unknown[0]}`; the sections are {', '.join(SECTIONS)}.")
+    outcome = Outcome(folder)
+    sections: list[Section] = []
+    with progress_.reporter(progress, "report") as report:
+        parts = progress_.Parts(report.update, {name: SECTIONS[name][quick] for name in names})
+        for name in names:
+            try:
+                section = importlib.import_module(f"sgdmft.reports.{name}").build(quick=quick, progress=parts[name])
+                page.save_files(folder, section)
+                sections.append(section)
+                outcome.done.append(name)
+            except SgdmftError as error:
+                outcome.failed[name] = str(error)
+            except KeyboardInterrupt:
+                outcome.interrupted = True
+            page.save_page(folder, sections, failed=outcome.failed, interrupted=outcome.interrupted, quick=quick)
+            if outcome.interrupted:
+                break
+            parts.finish(name)
+    return outcome
