@@ -71,7 +71,7 @@ def integer(name: str, value: Any, *, at_least: int, remedy: str = "") -> int:
 def schedule(name: str, value: Any, **domain: Any) -> float | Table | Callable[[int], float]:
     """Check a `Schedule` as far as it can be without the number of steps, and make it immutable."""
     if callable(value):
-        return value
+        return value  # type: ignore[return-value] - its values are checked by `resolve`
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
         array = np.asarray(value, dtype=float)
         if array.ndim != 1:

@@ -1,15 +1,17 @@
 r"""The answer of every run, of the theory and of a simulation alike: one type, with an xarray dataset inside.
 
 Notation: C(t,t') = x(t).x(t')/N is `correlation`, R(t,t') the `response` to a unit kick added to x(t'+1), so that
-R(t'+1,t') = 1, m(t) = x(t).x*/N the `magnetization`, H/N the `loss`; time is counted in steps. A simulation has for every
-quantity `name` also `name_error`, its standard error over samples.
+R(t'+1,t') = 1, m(t) = x(t).x*/N the `magnetization`, H/N the `loss`; time is counted in steps. A simulation has for
+every quantity `name` also `name_error`, its standard error over samples.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import enum
 import functools
+import json
 import os
 import platform
 import subprocess
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdmft import _validation as check
+from sgdmft import parameters
 from sgdmft.errors import DamagedFile, InvalidArgument
 
 if TYPE_CHECKING:
@@ -80,7 +83,7 @@ class Save:
         elif self.two_time == 0:
             times = np.zeros(0, dtype=np.int64)
         else:
-            grid = np.expm1(np.linspace(0.0, np.log1p(steps), self.two_time))
+            grid = np.expm1(np.linspace(0.0, np.log1p(steps), int(self.two_time)))  # type: ignore[arg-type]
             times = np.unique(np.round(grid).astype(np.int64))
         return times
 
@@ -109,12 +112,12 @@ class Trajectory:
         Everything: quantities over `time`, two-time functions over (`saved_time`, `earlier_time`), units, LaTeX
         symbols, provenance.
     status : Status
-    model, algorithm, start : the objects of the run; None after `load`, which keeps their description in `dataset.attrs`.
+    model, algorithm, start : the objects of the run
+        `load` rebuilds them from the JSON in `dataset.attrs["parameters"]` (a schedule that was a function is then an
+        array); None where an object has no text form there, as for a model class of one's own.
     """
 
-    def __init__(
-        self, dataset: xarray.Dataset, *, model: Any = None, algorithm: Any = None, start: Any = None
-    ) -> None:
+    def __init__(self, dataset: xarray.Dataset, *, model: Any = None, algorithm: Any = None, start: Any = None) -> None:
         self.dataset = dataset
         self.model = model
         self.algorithm = algorithm
@@ -153,17 +156,17 @@ class Trajectory:
                 coordinates[axis] = (axis, np.asarray(two_time), {"units": "steps"})
             for name, values in (two_time_quantities or {}).items():
                 variables[name] = (("saved_time", "earlier_time"), values, _attributes(name))
+        objects = {"model": model, "algorithm": algorithm, "start": start}
         attrs = {
             "format": _FORMAT,
             "kind": kind,
             "status": status.name,
-            "model": repr(model),
-            "algorithm": repr(algorithm),
-            "start": repr(start),
+            **{name: repr(value) for name, value in objects.items()},
+            "parameters": _text_form(steps=int(time[-1]) if len(time) else 0, **objects),
             **provenance(),
             **(attributes or {}),
         }
-        return cls(xr.Dataset(variables, coordinates, attrs), model=model, algorithm=algorithm, start=start)
+        return cls(xr.Dataset(variables, coordinates, attrs), **objects)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -245,8 +248,10 @@ class Trajectory:
                 f"The file `{target}` exists already. Choose another name, or pass `overwrite=True` to replace it."
             )
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        dataset = self.dataset.drop_attrs(deep=False).assign_attrs(self.dataset.attrs)
+        dataset["parameters"] = dataset.attrs.pop("parameters", "{}")  # an attribute in HDF5 holds 64 kB at most
         try:
-            self.dataset.to_netcdf(part, engine="h5netcdf")
+            dataset.to_netcdf(part, engine="h5netcdf")
             part.replace(target)
         except OSError as error:
             raise InvalidArgument(
@@ -309,7 +314,27 @@ def load(path: str | os.PathLike[str]) -> Trajectory:
         raise DamagedFile(
             f"The file `{target}` is no `{_FORMAT}` file; its format says {dataset.attrs.get('format')!r}."
         )
-    return Trajectory(dataset)
+    text = str(dataset["parameters"].values) if "parameters" in dataset else "{}"
+    dataset = dataset.drop_vars("parameters", errors="ignore").assign_attrs(parameters=text)
+    return Trajectory(dataset, **_objects(text))
+
+
+def _text_form(*, steps: int, **objects: Any) -> str:
+    """JSON of the objects that have a text form."""
+    table: dict[str, Any] = {}
+    for name, value in objects.items():
+        with contextlib.suppress(InvalidArgument):
+            table[name] = parameters.plain(value, steps=steps)
+    return json.dumps(table)
+
+
+def _objects(text: str) -> dict[str, Any]:
+    """The objects of `_text_form`, as far as their classes are known here."""
+    objects: dict[str, Any] = {}
+    for name, table in json.loads(text).items():
+        with contextlib.suppress(InvalidArgument):
+            objects[name] = None if table is None else parameters.rebuild(name, table)
+    return objects
 
 
 @functools.cache
