@@ -102,7 +102,7 @@ class Descent:
         return f"Descent({', '.join(parts + (['spherical=True'] if self.spherical else []))})"
 
 
-def GradientDescent(learning_rate: Schedule, **options: Any) -> Descent:  # noqa: N802 - reads as a type
+def GradientDescent(learning_rate: Schedule, **options: Any) -> Descent:
     """Full-batch gradient descent: `Descent(learning_rate=..., batches=FullBatch(), ...)`.
 
     >>> GradientDescent(learning_rate=0.1)
@@ -111,7 +111,7 @@ def GradientDescent(learning_rate: Schedule, **options: Any) -> Descent:  # noqa
     return Descent(learning_rate=learning_rate, batches=FullBatch(), **options)  # type: ignore[arg-type]
 
 
-def SGD(learning_rate: Schedule, batch_fraction: Schedule, **options: Any) -> Descent:  # noqa: N802 - reads as a type
+def SGD(learning_rate: Schedule, batch_fraction: Schedule, **options: Any) -> Descent:
     """The talk's SGD: `Descent(learning_rate=..., batches=Bernoulli(batch_fraction), ...)`.
 
     >>> SGD(learning_rate=0.1, batch_fraction=0.3)

@@ -1,0 +1,70 @@
+r"""Discrete Chebyshev (Gram) polynomials and the matrices that merge two neighbouring panels into their parent.
+
+The Gram polynomials P_k, k < p, are orthonormal for the uniform measure on the n points 0, 1, ..., n - 1. Centred at
+(n - 1)/2 they obey  x P_k = b_{k+1} P_{k+1} + b_k P_{k-1},  b_k^2 = k^2 (n^2 - k^2) / (4 (4 k^2 - 1)).           (3.1)
+Their Gauss rule has nodes x_i and weights w_i; the nodal basis psi_i = sqrt(w_i) sum_k P_k(x_i) P_k is orthonormal, and
+the coordinates of a function g of degree < p in it are sqrt(w_i) g(x_i).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Gram(NamedTuple):
+    """Nodal basis of p Gram polynomials on `points` points: nodes and weights of shape (p,)."""
+
+    points: int
+    nodes: np.ndarray
+    weights: np.ndarray
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        """Nodal basis functions at the points x, shape (len(x), p)."""
+        order = len(self.nodes)
+        if self.points == order:  # one function for each point: the identity on the integers
+            return (np.asarray(x)[:, None] == self.nodes[None, :]).astype(float)
+        at_nodes = _polynomials(self.points, order, self.nodes)
+        return _polynomials(self.points, order, x) @ (np.sqrt(self.weights)[:, None] * at_nodes).T
+
+
+def _recurrence(points: int, order: int) -> np.ndarray:
+    k = np.arange(1.0, order)
+    return np.sqrt(k**2 * (float(points) ** 2 - k**2) / (4.0 * (4.0 * k**2 - 1.0)))
+
+
+def _polynomials(points: int, order: int, x: np.ndarray) -> np.ndarray:
+    """P_k(x) for k < order, shape (len(x), order)."""
+    b = _recurrence(points, order)
+    centred = np.asarray(x, dtype=float) - (points - 1) / 2.0
+    table = np.zeros((len(centred), order))
+    table[:, 0] = 1.0 / np.sqrt(points)
+    for k in range(order - 1):
+        previous = b[k - 1] * table[:, k - 1] if k else 0.0
+        table[:, k + 1] = (centred * table[:, k] - previous) / b[k]
+    return table
+
+
+@functools.cache
+def gram(points: int, order: int) -> Gram:
+    """Gauss rule and nodal basis of the first `order` Gram polynomials on `points` >= order points."""
+    if points == order:
+        return Gram(points, np.arange(float(points)), np.ones(points))
+    b = _recurrence(points, order)
+    centred, vectors = np.linalg.eigh(np.diag(b, 1) + np.diag(b, -1))
+    return Gram(points, centred + (points - 1) / 2.0, points * vectors[0] ** 2)
+
+
+@functools.cache
+def transfer(level: int, order: int) -> np.ndarray:
+    """Coordinates of two panels of `level` from those of their parent, shape (2 p, p); its columns are orthonormal.
+
+    A polynomial of the parent is one on each child, so the matrix is the parent's nodal basis at the nodes of the
+    children times the square roots of their weights; its transpose projects.
+    """
+    child, parent = gram(order << level, order), gram(order << (level + 1), order)
+    scale = np.sqrt(child.weights)[:, None]
+    halves = [scale * parent.evaluate(child.nodes + shift) for shift in (0, child.points)]
+    return np.vstack(halves)

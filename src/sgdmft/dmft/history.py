@@ -1,0 +1,185 @@
+r"""The past of a trajectory: operators C, R, L, G and the rows of the current time, in coordinates.
+
+A coordinate is one past time (dense), or one node of a panel (compressed): then panels, aligned dyadic intervals of
+time, carry p Gauss nodes for each phase of the minibatch scheme, and neighbours merge as they recede. The arrays are
+laid out for `sgdmft._kernels.sweep`; the names of operators, vectors and scalars stand there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sgdmft._kernels import panels as kernel_panels
+from sgdmft._kernels import sweep as kernel
+from sgdmft.dmft.gram import Gram, gram, transfer
+
+#: Dyadic levels of the panels: enough for 2^40 steps.
+_LEVELS = 40
+
+
+@dataclass(slots=True)
+class History:
+    """Arrays of the past; `t` is the current time, whose rows are not yet a part of it."""
+
+    ops: np.ndarray
+    row: np.ndarray
+    end: np.ndarray
+    band: np.ndarray
+    band_start: np.ndarray
+    vec: np.ndarray
+    state: np.ndarray
+    counters: np.ndarray
+    panels: np.ndarray
+    order: int
+    phases: int
+    accepted: np.ndarray = field(default_factory=lambda: np.zeros(1))
+
+    @property
+    def t(self) -> int:
+        return int(self.counters[kernel_panels.TIME])
+
+    @property
+    def n(self) -> int:
+        """Coordinates in use."""
+        return int(self.counters[kernel_panels.COORDINATES])
+
+    @property
+    def leaf(self) -> int:
+        """Steps in a leaf; 1 for a dense history."""
+        return self.order * self.phases
+
+    @property
+    def compressed(self) -> bool:
+        return self.order > 1
+
+    @property
+    def nbytes(self) -> int:
+        return self.ops.nbytes + self.vec.nbytes + self.band.nbytes
+
+    # -- construction ----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def dense(cls, steps: int, *, operators: int, memoryless: bool) -> History:
+        """One coordinate for each of `steps` times; lower triangles packed row by row, rows aligned to 64 bytes."""
+        count = max(steps, 1)
+        end = np.arange(1, count + 1)
+        width = (end + 7) // 8 * 8
+        row = np.concatenate([[0], np.cumsum(width)[:-1]])
+        band_width = 0 if memoryless else 1
+        return cls(
+            ops=np.zeros((operators, int(row[-1] + width[-1]))),
+            row=row,
+            end=end,
+            band=np.zeros((count, band_width)),
+            band_start=np.arange(count),
+            vec=np.zeros((kernel.VECTORS, count + 8)),
+            state=np.zeros(3),
+            counters=np.zeros(6, dtype=np.int64),
+            panels=np.zeros((3, 0), dtype=np.int64),
+            order=1,
+            phases=1,
+        )
+
+    @classmethod
+    def with_panels(cls, capacity: int, *, operators: int, memoryless: bool, order: int, phases: int) -> History:
+        """An empty compressed history of at most `capacity` coordinates, with `order` nodes per panel and phase."""
+        stride = _stride(capacity)
+        return cls(
+            ops=np.zeros((operators, capacity * stride)),
+            row=np.arange(capacity) * stride,
+            end=np.zeros(capacity, dtype=np.int64),
+            band=np.zeros((capacity, 0 if memoryless else order)),
+            band_start=np.zeros(capacity, dtype=np.int64),
+            vec=np.zeros((kernel.VECTORS, capacity + 8)),
+            state=np.zeros(3),
+            counters=np.zeros(6, dtype=np.int64),
+            panels=np.zeros((3, capacity // (order * phases) + 1), dtype=np.int64),
+            order=order,
+            phases=phases,
+        )
+
+    def grown(self, capacity: int) -> History:
+        """The same compressed history with room for more coordinates."""
+        memoryless = self.band.shape[1] == 0
+        new = History.with_panels(
+            capacity, operators=len(self.ops), memoryless=memoryless, order=self.order, phases=self.phases
+        )
+        n = self.n
+        old_stride, new_stride = _stride(len(self.end)), _stride(capacity)
+        for old, fresh in zip(self.ops, new.ops, strict=True):
+            fresh[: n * new_stride].reshape(n, new_stride)[:, :n] = old[: n * old_stride].reshape(n, old_stride)[:, :n]
+        new.end[:n], new.band[:n], new.band_start[:n] = self.end[:n], self.band[:n], self.band_start[:n]
+        new.vec[:, :n] = self.vec[:, :n]
+        new.panels[:, : self.panels.shape[1]] = self.panels
+        new.state[:], new.counters[:], new.accepted[:] = self.state, self.counters, self.accepted
+        return new
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def leaf_room(self) -> int:
+        """Steps until the current leaf is full."""
+        return self.leaf - int(self.counters[kernel_panels.LEAF_FILL])
+
+    def times(self, ahead: int = 0) -> np.ndarray:
+        """Time of each coordinate, and of `ahead` coming ones, shape (n + ahead,).
+
+        With phases, nodes inside a merged panel are rounded to whole epochs, so that the phase is exact.
+        """
+        if not self.compressed:
+            return np.arange(self.t + ahead, dtype=float)
+        parts = []
+        count = int(self.counters[kernel_panels.PANELS])
+        for start, level in self.panels[:2, :count].T:
+            nodes = gram(self.order << int(level), self.order).nodes
+            if self.phases > 1:
+                nodes = np.round(nodes)
+            parts.append((start + self.phases * nodes[:, None] + np.arange(self.phases)).ravel())
+        first = self.t - int(self.counters[kernel_panels.LEAF_FILL])
+        parts.append(np.arange(first, self.t + ahead, dtype=float))
+        return np.concatenate(parts)
+
+    def row_at(self, vector: int, times: np.ndarray) -> np.ndarray:
+        """Values of a row of coordinates (`kernel.C_ROW`, ...) at past times s < t, shape (len(times),)."""
+        times = np.asarray(times, dtype=np.int64)
+        coordinates = self.vec[vector]
+        if not self.compressed:
+            return coordinates[times].copy()
+        q, e = self.leaf, self.phases
+        count = int(self.counters[kernel_panels.PANELS])
+        starts = np.append(self.panels[0, :count], self.t - int(self.counters[kernel_panels.LEAF_FILL]))
+        which = np.searchsorted(starts, times, side="right") - 1
+        values = np.empty(len(times))
+        for panel in np.unique(which):
+            here = which == panel
+            local = times[here] - starts[panel]
+            if panel == count:  # the leaf that is being filled
+                values[here] = coordinates[count * q + local]
+                continue
+            basis: Gram = gram(self.order << int(self.panels[1, panel]), self.order)
+            nodal = coordinates[panel * q : (panel + 1) * q].reshape(self.order, e)
+            values[here] = np.einsum("xi,ix->x", basis.evaluate((local // e).astype(float)), nodal[:, local % e])
+        return values
+
+    def operator(self, index: int) -> np.ndarray:
+        """Dense matrix (n, n) of an operator of a dense history: L and R eta causal, C and G symmetric."""
+        if self.compressed:
+            raise ValueError("Only a dense history holds its operators entry by entry.")
+        n = self.n
+        matrix = np.zeros((n, n))
+        for v in range(n):
+            matrix[v, : v + 1] = self.ops[index, self.row[v] : self.row[v] + v + 1]
+        return matrix if index in (kernel.R, kernel.L) else matrix + matrix.T
+
+
+def _stride(capacity: int) -> int:
+    """Distance of rows in memory: a multiple of a cache line that is no power of two."""
+    return (capacity + 7) // 8 * 8 + 8
+
+
+def transfers(order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Merging matrices of all levels, shape (levels, 2 p, p), and square roots of the weights, (levels + 1, p)."""
+    matrices = np.stack([transfer(level, order) for level in range(_LEVELS)])
+    weights = np.stack([np.sqrt(gram(order << level, order).weights) for level in range(_LEVELS + 1)])
+    return matrices, weights
