@@ -42,6 +42,8 @@ _PUBLIC = {
     "Compressed": "dmft",
     "Checkpoint": "dmft",
     "simulate": "simulation",
+    "compare": "comparison",
+    "Comparison": "comparison",
 }
 
 __all__ = sorted([*_PUBLIC, "__version__"])
@@ -68,6 +70,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from sgdmft.algorithms import SGD, Descent, GradientDescent
     from sgdmft.batches import Batches, Bernoulli, Cyclic, FullBatch, OnePass, Persistent, Shuffled
+    from sgdmft.comparison import Comparison, compare
     from sgdmft.dmft import Checkpoint, Compressed, Dense, estimate, solve
     from sgdmft.models import ConstantTarget, Covariance, GaussianLeastSquares, Start, Teacher
     from sgdmft.simulation import simulate

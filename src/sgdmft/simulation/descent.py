@@ -42,6 +42,11 @@ class Plan:
     norm_limit: float
     observe: Callable[[Instance, int, np.ndarray], None] | None
 
+    @property
+    def one_time(self) -> tuple[str, ...]:
+        """Names of the one-time quantities that are measured."""
+        return ("magnetization", "norm", "loss", *(("replica_overlap",) if self.replicas > 1 else ()))
+
     def work(self) -> float:
         """Readings of a datum by a sample in all steps, divided by P."""
         fractions = np.append(self.rates.batch_fraction, 0.0)
@@ -65,7 +70,7 @@ class Record:
 
     def __init__(self, plan: Plan, size: int) -> None:
         self.plan = plan
-        self.magnetization, self.norm, self.loss = (np.full(len(plan.recorded), np.nan) for _ in range(3))
+        self.one_time = {name: np.full(len(plan.recorded), np.nan) for name in plan.one_time}
         self.points = np.full((plan.replicas, len(plan.two_times), size), np.nan)
         self.response = np.full((len(plan.two_times), len(plan.kicks)), np.nan)
         self.reached = -1  # last step whose state is known
@@ -88,12 +93,13 @@ class Record:
         self.response[where, kicked:][unborn] = 0.0
         self._next_saved += 1
 
-    def note(self, t: int, magnetization: float, norm: float, loss: float, *, to_the_end: bool) -> None:
+    def note(self, t: int, values: dict[str, float], *, to_the_end: bool) -> None:
         """Keep one-time quantities if t is one of the recorded steps."""
         self.reached = t
         if self._next < len(self.plan.recorded) and (to_the_end or self.plan.recorded[self._next] == t):
             where = slice(self._next, None if to_the_end else self._next + 1)
-            self.magnetization[where], self.norm[where], self.loss[where] = magnetization, norm, loss
+            for name, array in self.one_time.items():
+                array[where] = values[name]
             self._next += 1
 
 
@@ -142,15 +148,18 @@ def descend(instance: Instance, plan: Plan, control: Control, record: Record) ->
                 plan.observe(instance, t, x[0].copy())
             record.save(now[:replicas], response, to_the_end=recovered)
 
-        loss, loss_wanted, last = np.nan, plan.loss_wanted[t] or recovered, t == plan.steps or recovered
+        values = {"magnetization": magnetization, "norm": norm, "loss": np.nan}
+        if replicas > 1:
+            values["replica_overlap"] = pair_overlap(now[:replicas, None])[0, 0]
+        loss_wanted, last = plan.loss_wanted[t] or recovered, t == plan.steps or recovered
         selections = [] if last else [next(sampler) for sampler in samplers]
         rows, chosen, mask = _selection(selections, data, active, replicas, loss_wanted)
         instance.read(now, rows, mask, workspace)
         residuals = workspace.values[:active, : len(rows)] - instance.labels[rows]
         record.work += len(rows) / data
         if loss_wanted:
-            loss = residuals[0] @ residuals[0] / (2 * size)
-        record.note(t, magnetization, norm, loss, to_the_end=recovered)
+            values["loss"] = residuals[0] @ residuals[0] / (2 * size)
+        record.note(t, values, to_the_end=recovered)
         if last:
             record.recovered_at = t if recovered else None
             return
@@ -171,6 +180,14 @@ def descend(instance: Instance, plan: Plan, control: Control, record: Record) ->
             active += 1
         if plan.algorithm.spherical:
             x[:active] *= np.sqrt(radius2 / np.einsum("ci,ci->c", x[:active], x[:active]))[:, None]
+
+
+def pair_overlap(points: np.ndarray) -> np.ndarray:
+    """x^a(t).x^b(t')/N averaged over the pairs a != b of replicas; points (replicas, times, N) to (times, times)."""
+    replicas, _, size = points.shape
+    total = points.sum(axis=0)
+    within = np.einsum("ati,asi->ts", points, points)
+    return (total @ total.T - within) / (size * replicas * (replicas - 1))
 
 
 def _first_point(instance: Instance, plan: Plan) -> np.ndarray:

@@ -20,7 +20,7 @@ from sgdmft.algorithms import Descent
 from sgdmft.errors import Diverged, InvalidArgument, TooLarge
 from sgdmft.models import GaussianLeastSquares, Start
 from sgdmft.progress import Progress, reporter
-from sgdmft.simulation.descent import Control, Plan, Record, descend
+from sgdmft.simulation.descent import Control, Plan, Record, descend, pair_overlap
 from sgdmft.simulation.instance import Instance, data_bytes, data_size, precision
 from sgdmft.stability import stability_limit
 from sgdmft.trajectory import Recovered, Save, Status, Trajectory
@@ -78,7 +78,8 @@ def simulate(
         data, selections and noise. These times join the saved ones; other columns of `response` are NaN.
     replicas : int
         With two or more, runs with the same data and start but selections and noise of their own; then
-        `dataset['replica_correlation']` is C12(t, t') = x^1(t).x^2(t')/N. All else is measured on the first replica.
+        `dataset['replica_correlation']` is C12(t, t') = x^1(t).x^2(t')/N at the saved times, averaged over the pairs, and
+        `replica_overlap` is C12(t, t) at every step. All else is measured on the first replica.
     loss_times : sequence of steps
         Where minibatches are used, the loss over all data costs a pass over them, and is taken at these steps only (NaN
         at the others). By default about 100 steps evenly spaced in log(1 + t), and the saved two-times. With full
@@ -218,9 +219,7 @@ def _collect(
     attributes |= {"samples": len(used)}
 
     kept = plan.recorded <= last
-    columns = {
-        name: np.array([getattr(records[k], name)[kept] for k in used]) for name in ("magnetization", "norm", "loss")
-    }
+    columns = {name: np.array([records[k].one_time[name][kept] for k in used]) for name in plan.one_time}
     columns["distance"] = 1.0 - 2.0 * columns["magnetization"] + columns["norm"]
     columns["generalization_error"] = model.generalization_error(columns["magnetization"], columns["norm"])
 
@@ -229,7 +228,7 @@ def _collect(
     size = attributes["size"]
     two_time = {"correlation": np.array([x[0] @ x[0].T / size for x in points])}
     if plan.replicas > 1:
-        two_time["replica_correlation"] = np.array([_cross(x) / size for x in points])
+        two_time["replica_correlation"] = np.array([pair_overlap(x) for x in points])
     if len(plan.kicks):
         n = int(saved.sum())
         response = np.full((len(used), n, n), np.nan)
@@ -248,14 +247,6 @@ def _collect(
         status=status,
         attributes=attributes,
     )
-
-
-def _cross(points: np.ndarray) -> np.ndarray:
-    """Sum of x^a(t).x^b(t') over the pairs a != b, divided by their number."""
-    replicas = len(points)
-    total = points.sum(axis=0)
-    within = np.einsum("ati,asi->ts", points, points)
-    return (total @ total.T - within) / (replicas * (replicas - 1))
 
 
 def _statistics(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -323,5 +314,6 @@ def _explain(model: GaussianLeastSquares, plan: Plan, records: dict[int, Record]
     eta = plan.rates.learning_rate[max(step - 1, 0)] if plan.steps else np.nan
     return (
         f"Diverged: C(t,t) exceeded {plan.norm_limit:g} at step {step} of sample {sample}. The learning rate "
-        f"is {eta:g}, the stability limit at the signal {limit}. All samples up to step {step - 1} are in `error.trajectory`."
+        f"is {eta:g}, the stability limit at the signal {limit}. All samples up to step {step - 1} are in "
+        "`error.trajectory`."
     )

@@ -221,7 +221,8 @@ def precision(dtype: Any) -> np.dtype:
 
 def _symmetrize(couplings: np.ndarray, size: int, order: int) -> None:
     """Average each tensor over the permutations of its indices, in place; the form is unchanged."""
-    permutations = list(itertools.permutations(range(order)))
-    for mu in range(len(couplings)):
-        tensor = couplings[mu].reshape((size,) * order)
-        couplings[mu] = np.mean([tensor.transpose(axes) for axes in permutations], axis=0).ravel()
+    permutations = list(itertools.permutations(range(1, order + 1)))
+    for first in range(0, len(couplings), 256):
+        tensors = couplings[first : first + 256].reshape((-1,) + (size,) * order)
+        mean = sum((tensors.transpose(0, *axes) for axes in permutations), np.zeros_like(tensors)) / len(permutations)
+        couplings[first : first + 256] = mean.reshape(len(mean), -1)
