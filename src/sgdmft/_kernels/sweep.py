@@ -16,11 +16,11 @@ that C x = M x + M^T x. Every step needs of each operator both M x and M^T a, fr
 from __future__ import annotations
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import njit
 
 # Floating-point freedom: sums may be reordered (SIMD), products fused; NaN and infinity keep their meaning.
 _FAST = {"reassoc", "contract", "nsz"}
-_OPTIONS = {"cache": True, "nogil": True, "fastmath": _FAST, "error_model": "numpy", "boundscheck": False}
+_OPTIONS = {"cache": True, "nogil": True, "fastmath": _FAST, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 # Operators of the past.
 C, R, L, G, C12, G12 = range(6)
@@ -41,14 +41,14 @@ ETA, BATCH, MOMENTUM, DECAY, TEMPERATURE = range(5)
 # Output of a step.
 OUT_M, OUT_C, OUT_LOSS, OUT_C12 = range(4)
 # Why `advance` returned.
-DONE, DIVERGED, RECOVERED, FULL = range(4)
+DONE, DIVERGED, RECOVERED = range(3)
 
 
 @njit(**_OPTIONS)
-def both(matrix, row, end, first, last, x, a, product, transposed):
-    """product[v] = sum_s M(v,s) x(s) and transposed[s] += sum_v a(v) M(v,s) for rows first <= v < last."""
-    v = first
-    while v + 4 <= last:
+def both(matrix, row, end, n, x, a, product, transposed):
+    """product[v] = sum_s M(v,s) x(s) and transposed[s] += sum_v a(v) M(v,s), from one reading of M (n rows)."""
+    v = 0
+    while v + 4 <= n:
         r0, r1, r2, r3 = row[v], row[v + 1], row[v + 2], row[v + 3]
         a0, a1, a2, a3 = a[v], a[v + 1], a[v + 2], a[v + 3]
         common = end[v]
@@ -73,7 +73,7 @@ def both(matrix, row, end, first, last, x, a, product, transposed):
             transposed[s] += a3 * matrix[r3 + s]
         product[v], product[v + 1], product[v + 2], product[v + 3] = p0, p1, p2, p3
         v += 4
-    while v < last:
+    while v < n:
         r0, a0, p0 = row[v], a[v], 0.0
         m0 = matrix[r0 : r0 + end[v]]
         for s in range(end[v]):
@@ -81,36 +81,6 @@ def both(matrix, row, end, first, last, x, a, product, transposed):
             transposed[s] += a0 * m0[s]
         product[v] = p0
         v += 1
-
-
-@njit(**{**_OPTIONS, "parallel": True})
-def _two_parallel(one, two, row, end, n, x1, a1, p1, t1, x2, a2, p2, t2, chunks, partial):
-    """`both` for two operators, each cut into `chunks` bands of rows of equal area, on the threads of numba."""
-    for task in prange(2 * chunks):
-        chunk = task % chunks
-        first = 4 * int(n * np.sqrt(chunk / chunks) / 4)
-        last = n if chunk == chunks - 1 else 4 * int(n * np.sqrt((chunk + 1) / chunks) / 4)
-        partial[task, :n] = 0.0
-        if task < chunks:
-            both(one, row, end, first, last, x1, a1, p1, partial[task])
-        else:
-            both(two, row, end, first, last, x2, a2, p2, partial[task])
-    for chunk in range(chunks):
-        for s in range(n):
-            t1[s] += partial[chunk, s]
-            t2[s] += partial[chunks + chunk, s]
-
-
-@njit(**_OPTIONS)
-def _two(one, two, row, end, n, x1, a1, p1, t1, x2, a2, p2, t2, chunks, partial):
-    """`both` for two operators of the past: (p1, t1) of the first and (p2, t2) of the second."""
-    t1[:n] = 0.0
-    t2[:n] = 0.0
-    if chunks > 0 and n >= 256:
-        _two_parallel(one, two, row, end, n, x1, a1, p1, t1, x2, a2, p2, t2, chunks, partial)
-    else:
-        both(one, row, end, 0, n, x1, a1, p1, t1)
-        both(two, row, end, 0, n, x2, a2, p2, t2)
 
 
 @njit(**_OPTIONS)
@@ -138,99 +108,79 @@ def _dot(x, y, n):
 
 
 @njit(**_OPTIONS)
-def step(
-    ops,
-    row,
-    end,
-    band,
-    band_start,
-    band_stride,
-    vec,
-    state,
-    n,
-    p_row,
-    rates,
-    poly,
-    run,
-    out,
-    first,
-    last,
-    chunks,
-    partial,
-):
-    """One step t -> t+1 on n past coordinates; t itself becomes coordinate n. If `last`, only measure at t.
-
-    `out` receives m(t), C(t,t), the loss and C12(t,t).
-    """
-    w, m_hat, fm_hat = vec[WEIGHT], vec[MAGNETIZATION], vec[TEACHER]
-    c_row, r_row = vec[C_ROW], vec[R_ROW]
-    f0, f1, f2, value = vec[F0], vec[F1], vec[F2], vec[VALUE]
-    K, k, kp, A = vec[K_ROW], vec[KERNEL], vec[KERNEL_P], vec[A_ROW]
-    l_row, g_row, D, sc = vec[L_ROW], vec[G_ROW], vec[D_ROW], vec[SC_ROW]
-    x1, x2 = vec[X1], vec[X2]
-    replicas = ops.shape[0] > C12
-    eta, b, beta = rates[ETA], rates[BATCH], rates[MOMENTUM]
-    alpha = run[ALPHA]
-    m, c_tt = state[M_NOW], state[C_NOW]
-
-    # Covariance K(t,s) of xi and kernel k(t,s) = f'(C(t,s)) R(t,s) eta_s.
-    fm = _value(poly[POLY_TEACHER], m)
+def kernels(vec, state, n, p_row, poly, run):
+    """Rows of the covariance K(t,.) of xi, of the kernel k(t,.) = f'(C) R eta and of k P; returns K(t,t)."""
+    w, c_row, r_row, fm_hat = vec[WEIGHT], vec[C_ROW], vec[R_ROW], vec[TEACHER]
+    f0, f1, value = vec[F0], vec[F1], vec[VALUE]
+    K, k, kp = vec[K_ROW], vec[KERNEL], vec[KERNEL_P]
+    fm = _value(poly[POLY_TEACHER], state[M_NOW])
     for s in range(n):
         value[s] = c_row[s] / w[s]
     _polynomial(poly[POLY_F], value, n, f0)
     _polynomial(poly[POLY_F1], value, n, f1)
-    _polynomial(poly[POLY_F2], value, n, f2)
+    _polynomial(poly[POLY_F2], value, n, vec[F2])
     for s in range(n):
         K[s] = (f0[s] + run[OFFSET] - fm) * w[s] - fm_hat[s]
         k[s] = f1[s] * r_row[s]
         kp[s] = k[s] * p_row[s]
-    K_tt = _value(poly[POLY_F], c_tt) + run[OFFSET] - 2.0 * fm
+    for s in range(n + 1):
+        vec[L_ROW, s] = 0.0
+        vec[X2, s] = 0.0
+    return _value(poly[POLY_F], state[C_NOW]) + run[OFFSET] - 2.0 * fm
 
-    # A = L K and L(t,.) = - L^T (k P); G k and G^T (k P) from the lower half (with half the diagonal).
-    g1, g2 = x1, x2
-    _two(ops[L], ops[G], row, end, n, K, kp, A, l_row, k, kp, g1, g2, chunks, partial)
+
+@njit(**_OPTIONS)
+def memory(ops, row, band, band_start, band_stride, vec, state, n, p_row, rates, poly, run, K_tt, out, first, last):
+    """Rows L(t,.) and G(t,.), the loss, the memory kernels and D(t,.); t becomes coordinate n. Returns eta kappa.
+
+    Expects A = L K, L^T (k P), and of the lower half of G (with half the diagonal) its products with k and, transposed,
+    with k P. With `last`, only `out` is written.
+    """
+    w, m_hat, c_row, r_row = vec[WEIGHT], vec[MAGNETIZATION], vec[C_ROW], vec[R_ROW]
+    f1, f2, k, kp, A = vec[F1], vec[F2], vec[KERNEL], vec[KERNEL_P], vec[A_ROW]
+    l_row, g_row, D, sc = vec[L_ROW], vec[G_ROW], vec[D_ROW], vec[SC_ROW]
+    g1, g2 = vec[X1], vec[X2]
+    eta, beta, alpha = rates[ETA], rates[MOMENTUM], run[ALPHA]
+    m, c_tt = state[M_NOW], state[C_NOW]
     residual2 = K_tt
     g_tt = K_tt
     width = band.shape[1]
     for s in range(n):
-        diagonal_k = 0.0
-        diagonal_kp = 0.0
-        for j in range(width):
-            v = band_start[s] + j * band_stride
-            if v < n:
-                diagonal_k += band[s, j] * k[v]
-                diagonal_kp += band[s, j] * kp[v]
-        l_row[s] = -l_row[s]
-        g_row[s] = p_row[s] * A[s] - (g2[s] - 0.5 * diagonal_kp) - p_row[s] * (g1[s] + 0.5 * diagonal_k)
         residual2 += 2.0 * k[s] * (g1[s] - A[s])
         g_tt += 2.0 * kp[s] * (g1[s] - A[s])
-    g_tt /= b
-
+    g_tt /= rates[BATCH]
     out[OUT_M] = m
     out[OUT_C] = c_tt
     out[OUT_LOSS] = 0.5 * alpha * residual2
     out[OUT_C12] = state[C12_NOW]
     if last:
-        return
+        return 0.0
 
-    # Memory kernels S_R, S_C, teacher term kappa, and the propagator row D(t,.).
-    f1_tt = _value(poly[POLY_F1], c_tt)
+    for s in range(n):
+        l_row[s] = -l_row[s]
+        g_row[s] = p_row[s] * (A[s] - g1[s]) - g2[s]
+    if width > 0:  # P is not 1: the diagonal of G counts in the second sum of (4.4) only
+        for s in range(n):
+            for j in range(width):
+                v = band_start[s] + j * band_stride
+                if v < n:
+                    g_row[s] += 0.5 * band[s, j] * (kp[v] - p_row[s] * k[v])
+
     sum_l = 1.0
     for s in range(n):
         sum_l += l_row[s] * w[s]
         D[s] = -eta * alpha * (l_row[s] * f1[s] - g_row[s] * f2[s] * r_row[s] / w[s])
         sc[s] = alpha * g_row[s] * f1[s]
+    f1_tt = _value(poly[POLY_F1], c_tt)
     D[n] = 1.0 - eta * rates[DECAY] - eta * alpha * f1_tt
     if not first:
         D[n] += beta
         D[n - 1] -= beta
     sc[n] = alpha * g_tt * f1_tt
-    drive = eta * alpha * _value(poly[POLY_KAPPA], m) * sum_l
 
-    # The time t becomes coordinate n of the past.
     w[n] = 1.0
     m_hat[n] = m
-    fm_hat[n] = fm
+    vec[TEACHER, n] = _value(poly[POLY_TEACHER], m)
     start = row[n]
     for s in range(n):
         ops[C, start + s] = c_row[s]
@@ -243,58 +193,63 @@ def step(
     ops[G, start + n] = 0.5 * g_tt
     for j in range(width):
         band[n, j] = g_tt if band_start[n] + j * band_stride == n else 0.0
-
-    m_next = _dot(D, m_hat, n + 1) + drive
-    if replicas:
-        _replica_kernel(ops, row, end, vec, state, n, poly, run, fm, K_tt)
-
-    # C(t+1,.) and R(t+1,.), then C(t+1,t+1).
-    r1, r2, c1, c2 = vec[VALUE], r_row, x1, x2
-    feedback = run[FEEDBACK] * drive
-    _two(ops[C], ops[R], row, end, n + 1, D, D, c1, c2, sc, D, r1, r2, chunks, partial)
     for s in range(n + 1):
+        r_row[s] = 0.0
+        vec[X2, s] = 0.0
+    return eta * alpha * _value(poly[POLY_KAPPA], m) * sum_l
+
+
+@njit(**_OPTIONS)
+def update(vec, state, n, rates, run, drive):
+    """m(t+1), C(t+1,.), R(t+1,.) eta and C(t+1,t+1), from the products of C with D and of R eta with S_C and D."""
+    m_hat, c_row, r_row, D, sc = vec[MAGNETIZATION], vec[C_ROW], vec[R_ROW], vec[D_ROW], vec[SC_ROW]
+    c1, c2, r1 = vec[X1], vec[X2], vec[VALUE]
+    eta, feedback = rates[ETA], run[FEEDBACK] * drive
+    m_next = drive
+    for s in range(n + 1):
+        m_next += D[s] * m_hat[s]
         c_row[s] = c1[s] + c2[s] + feedback * m_hat[s] + eta * r1[s]
     r_row[n] = eta
     c_next = feedback * m_next + 2.0 * eta * rates[TEMPERATURE]
     for s in range(n + 1):
         c_next += D[s] * c_row[s] + eta * sc[s] * r_row[s]
-    if replicas:
-        _replica_update(ops, row, end, vec, state, n, feedback, m_next, eta)
-
-    if run[SPHERE] > 0.0:
-        z = np.sqrt(run[SPHERE] / c_next)
-        m_next *= z
-        for s in range(n + 1):
-            c_row[s] *= z
-            r_row[s] *= z
-        c_next = run[SPHERE]
-        if replicas:
-            vec[C12_ROW, : n + 1] *= z
-            state[C12_NOW] *= z * z
     state[M_NOW] = m_next
     state[C_NOW] = c_next
 
 
 @njit(**_OPTIONS)
-def _replica_kernel(ops, row, end, vec, state, n, poly, run, fm, K_tt):
-    """G12(t,.) = L K12 L^T of two runs with independent selections, and its memory kernel in `G12_ROW`."""
+def project(vec, state, n, run):
+    """Projection onto the sphere, if there is one."""
+    if run[SPHERE] > 0.0:
+        z = np.sqrt(run[SPHERE] / state[C_NOW])
+        for s in range(n + 1):
+            vec[C_ROW, s] *= z
+            vec[R_ROW, s] *= z
+            vec[C12_ROW, s] *= z
+        state[M_NOW] *= z
+        state[C_NOW] = run[SPHERE]
+        state[C12_NOW] *= z * z
+
+
+@njit(**_OPTIONS)
+def replica_memory(ops, row, end, vec, state, n, poly, run):
+    """G12(t,.) = L K12 L^T of two runs with independent selections; its memory kernel is left in `G12_ROW`."""
     w, fm_hat, k, l_row = vec[WEIGHT], vec[TEACHER], vec[KERNEL], vec[L_ROW]
     value, f0, f1, K12, A12, g_row = vec[VALUE], vec[F0], vec[F1], vec[K_ROW], vec[A12_ROW], vec[G12_ROW]
     x1, x2 = vec[X3], vec[X4]
-    alpha, c12 = run[ALPHA], state[C12_NOW]
+    alpha, c12, fm = run[ALPHA], state[C12_NOW], fm_hat[n]
     for s in range(n):
         value[s] = vec[C12_ROW, s] / w[s]
     _polynomial(poly[POLY_F], value, n, f0)
     _polynomial(poly[POLY_F1], value, n, f1)
     for s in range(n):
         K12[s] = (f0[s] + run[OFFSET] - fm) * w[s] - fm_hat[s]
-    K12_tt = _value(poly[POLY_F], c12) + run[OFFSET] - 2.0 * fm
-    x1[:n] = 0.0
-    x2[:n] = 0.0
-    both(ops[L], row, end, 0, n, K12, k, A12, x2)  # only the product is needed
-    x2[:n] = 0.0
-    both(ops[G12], row, end, 0, n, k, k, x1, x2)
-    g_tt = K12_tt
+        x2[s] = 0.0
+    both(ops[L], row, end, n, K12, k, A12, x2)  # of L only the product is needed
+    for s in range(n):
+        x2[s] = 0.0
+    both(ops[G12], row, end, n, k, k, x1, x2)
+    g_tt = _value(poly[POLY_F], c12) + run[OFFSET] - 2.0 * fm
     start = row[n]
     for s in range(n):
         g_row[s] = A12[s] - x1[s] - x2[s]
@@ -309,19 +264,46 @@ def _replica_kernel(ops, row, end, vec, state, n, poly, run, fm, K_tt):
 
 
 @njit(**_OPTIONS)
-def _replica_update(ops, row, end, vec, state, n, feedback, m_next, eta):
+def replica_update(ops, row, end, vec, state, n, rates, run, drive):
     """C12(t+1,.) and C12(t+1,t+1); neither run responds to the other, and their noises are independent."""
     D, sc12, m_hat, c12_row, r_row = vec[D_ROW], vec[G12_ROW], vec[MAGNETIZATION], vec[C12_ROW], vec[R_ROW]
     x1, x2, x3, x4 = vec[X1], vec[X2], vec[X3], vec[X4]
-    x2[: n + 1] = 0.0
-    x4[: n + 1] = 0.0
-    both(ops[C12], row, end, 0, n + 1, D, D, x1, x2)
-    both(ops[R], row, end, 0, n + 1, sc12, sc12, x3, x4)  # only the product is needed
-    c12 = feedback * m_next
+    for s in range(n + 1):
+        x2[s] = 0.0
+        x4[s] = 0.0
+    both(ops[C12], row, end, n + 1, D, D, x1, x2)
+    both(ops[R], row, end, n + 1, sc12, sc12, x3, x4)  # of R only the product is needed
+    eta, feedback = rates[ETA], run[FEEDBACK] * drive
+    c12 = feedback * state[M_NOW]
     for s in range(n + 1):
         c12_row[s] = x1[s] + x2[s] + feedback * m_hat[s] + eta * x3[s]
         c12 += D[s] * c12_row[s] + eta * sc12[s] * r_row[s]
     state[C12_NOW] = c12
+
+
+@njit(**_OPTIONS)
+def step(ops, row, end, band, band_start, band_stride, vec, state, n, p_row, rates, poly, run, out, first, last):
+    """One step t -> t+1 on n past coordinates; t itself becomes coordinate n. With `last`, only measure at t.
+
+    `out` receives m(t), C(t,t), the loss and C12(t,t).
+    """
+    replicas = ops.shape[0] > C12
+    K_tt = kernels(vec, state, n, p_row, poly, run)
+    both(ops[L], row, end, n, vec[K_ROW], vec[KERNEL_P], vec[A_ROW], vec[L_ROW])
+    both(ops[G], row, end, n, vec[KERNEL], vec[KERNEL_P], vec[X1], vec[X2])
+    drive = memory(
+        ops, row, band, band_start, band_stride, vec, state, n, p_row, rates, poly, run, K_tt, out, first, last
+    )
+    if last:
+        return
+    if replicas:
+        replica_memory(ops, row, end, vec, state, n, poly, run)
+    both(ops[C], row, end, n + 1, vec[D_ROW], vec[D_ROW], vec[X1], vec[X2])
+    both(ops[R], row, end, n + 1, vec[SC_ROW], vec[D_ROW], vec[VALUE], vec[R_ROW])
+    update(vec, state, n, rates, run, drive)
+    if replicas:
+        replica_update(ops, row, end, vec, state, n, rates, run, drive)
+    project(vec, state, n, run)
 
 
 @njit(**_OPTIONS)
@@ -332,25 +314,3 @@ def stopped(state, run):
     if 1.0 - 2.0 * state[M_NOW] + state[C_NOW] < run[STOP_DISTANCE]:
         return RECOVERED
     return DONE
-
-
-@njit(**_OPTIONS)
-def advance_dense(
-    ops, row, end, band, band_start, vec, state, t, steps, p_rows, rates, poly, run, out, chunks, partial
-):
-    """Steps t, t+1, ..., one coordinate per time; returns (number of steps taken, reason)."""
-    for i in range(steps):
-        p_row = p_rows[min(i, p_rows.shape[0] - 1)]
-        step(
-            ops, row, end, band, band_start, 1, vec, state, t + i, p_row, rates[i], poly, run, out[i],
-            t + i == 0, False, chunks, partial,
-        )  # fmt: skip
-        reason = stopped(state, run)
-        if reason != DONE:
-            return i + 1, reason
-    return steps, DONE
-
-
-def threads() -> int:
-    """Threads that a parallel kernel would use now."""
-    return get_num_threads()

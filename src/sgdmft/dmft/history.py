@@ -7,6 +7,7 @@ laid out for `sgdmft._kernels.sweep`; the names of operators, vectors and scalar
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -118,6 +119,10 @@ class History:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
+    def leaf_empty(self) -> bool:
+        """Whether the next step begins a leaf."""
+        return int(self.counters[kernel_panels.LEAF_FILL]) == 0
+
     def leaf_room(self) -> int:
         """Steps until the current leaf is full."""
         return self.leaf - int(self.counters[kernel_panels.LEAF_FILL])
@@ -178,6 +183,7 @@ def _stride(capacity: int) -> int:
     return (capacity + 7) // 8 * 8 + 8
 
 
+@functools.cache
 def transfers(order: int) -> tuple[np.ndarray, np.ndarray]:
     """Merging matrices of all levels, shape (levels, 2 p, p), and square roots of the weights, (levels + 1, p)."""
     matrices = np.stack([transfer(level, order) for level in range(_LEVELS)])

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,6 +38,8 @@ from sgdmft.models import GaussianLeastSquares, Start, Teacher
 
 #: C(t,t) beyond this multiple of max(C(0,0), 1) counts as divergence.
 NORM_LIMIT = 1e6
+#: Coordinates above which a step of a dense history is worth two threads.
+_THREADED = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +110,9 @@ class Integrator:
     distance: float = 0.5
     memory_limit: float = np.inf
     reason: int = kernel.DONE
-    _tables: tuple[np.ndarray, np.ndarray] | None = None
+    _tables: tuple[np.ndarray, ...] = ()
     _work: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
+    _ones: np.ndarray = field(default_factory=lambda: np.ones((1, 1)))
 
     @classmethod
     def begin(
@@ -134,13 +138,11 @@ class Integrator:
 
     def resized(self) -> None:
         """Fit the work arrays to the history, after it was made, grown or restored."""
-        capacity = len(self.history.end)
-        if self.history.compressed:
-            self._tables = transfers(self.history.order)
-            self._work = np.zeros((self.history.leaf + 2, capacity + 8))
-        else:
-            chunks = max(1, self.threads // 2)
-            self._work = np.zeros((2 * chunks, capacity + 8))
+        past = self.history
+        self._ones = np.ones((1, len(past.end) + 1))
+        if past.compressed:
+            self._tables = transfers(past.order)
+            self._work = np.zeros((past.leaf + 2, len(past.end) + 8))
 
     @property
     def t(self) -> int:
@@ -155,43 +157,98 @@ class Integrator:
 
         Returns the number of steps taken; `reason` says why it is fewer than asked.
         """
-        taken = 0
-        memoryless = self.algorithm.batches.memoryless
+        past, taken, total = self.history, 0, target - self.t
+        rates = self._rates(self.t, total)
         self.reason = kernel.DONE
-        while self.t < target and self.reason == kernel.DONE:
-            t = self.t
-            chunk = target - t
-            if not memoryless:  # P(t, s) is evaluated for the coordinates, which change at the end of a leaf
-                chunk = min(chunk, self.history.leaf_room() if self.history.compressed else 64)
-            p_rows = self._reselection(t, chunk)
-            taken += self._advance(chunk, p_rows, out[taken:])
+        while taken < total and self.reason == kernel.DONE:
+            if past.compressed and past.leaf_empty() and not self._open_leaf():
+                past = self._grow()
+                continue
+            chunk = min(total - taken, self._room())
+            here = slice(taken, taken + chunk)
+            p_rows = self._reselection(self.t, chunk)
+            if self.threads > 1 and past.n + chunk > _THREADED and len(past.ops) == 4:
+                taken += self._advance_threaded(chunk, p_rows, rates[here], out[here])
+            else:
+                taken += self._compiled(chunk, p_rows, rates[here], out[here], False)
+            if past.compressed and past.leaf_room() == 0:
+                self._close_leaf()
         return taken
 
-    def _advance(self, chunk: int, p_rows: np.ndarray, out: np.ndarray) -> int:
-        past, equations = self.history, self.equations
-        rates = self._rates(past.t, chunk)
-        arrays = (past.ops, past.row, past.end, past.band, past.band_start, past.vec, past.state)
-        if not past.compressed:
-            chunks = max(1, self.threads // 2) if self.threads > 1 else 0
-            done, self.reason = kernel.advance_dense(
-                *arrays, past.t, chunk, p_rows, rates, equations.poly, equations.run, out, chunks, self._work
-            )
-            past.counters[kernel_panels.COORDINATES] += done
-            past.counters[kernel_panels.TIME] += done
-            return done
-        assert self._tables is not None
-        done, self.reason = kernel_panels.advance_compressed(
-            *arrays, past.counters, past.panels, *self._tables, past.leaf, past.phases, self.tolerance, self.distance,
-            past.accepted, chunk, p_rows, rates, equations.poly, equations.run, out, self._work,
-        )  # fmt: skip
-        if self.reason == kernel.FULL:
-            self._grow()
-            self.reason = kernel.DONE
-        return done
+    def _room(self) -> int:
+        """Steps for which one call of the kernel may go on: P(t, s) and the coordinates change at the end of a leaf."""
+        if self.history.compressed:
+            return self.history.leaf_room()
+        return self.steps if self.algorithm.batches.memoryless else 64
 
-    def _grow(self) -> None:
+    def _compiled(self, chunk: int, p_rows: np.ndarray, rates: np.ndarray, out: np.ndarray, measure: bool) -> int:
         past = self.history
-        capacity = 3 * len(past.end) // 2 // past.leaf * past.leaf + past.leaf
+        taken, self.reason = kernel_panels.advance(
+            past.ops, past.row, past.end, past.band, past.band_start, past.phases, past.vec, past.state, past.counters,
+            chunk, p_rows, rates, self.equations.poly, self.equations.run, out, measure,
+        )  # fmt: skip
+        return taken
+
+    def _open_leaf(self) -> bool:
+        past = self.history
+        return kernel_panels.open_leaf(past.end, past.band_start, past.counters, past.panels, past.leaf, past.phases)
+
+    def _close_leaf(self) -> None:
+        past = self.history
+        kernel_panels.close_leaf(
+            past.ops, past.row, past.end, past.band, past.band_start, past.vec, past.counters, past.panels,
+            *self._tables, past.leaf, past.phases, self.tolerance, self.distance, past.accepted, self._work,
+        )  # fmt: skip
+
+    def _advance_threaded(self, chunk: int, p_rows: np.ndarray, rates: np.ndarray, out: np.ndarray) -> int:
+        """`sweep.step` of a dense history with its two pairs of operators read by two threads at a time."""
+        past, poly, run = self.history, self.equations.poly, self.equations.run
+        ops, row, end, vec, state = past.ops, past.row, past.end, past.vec, past.state
+        with ThreadPoolExecutor(1) as pool:
+            for i in range(chunk):
+                n, p_row = past.n, p_rows[min(i, len(p_rows) - 1)]
+                K_tt = kernel.kernels(vec, state, n, p_row, poly, run)
+                other = pool.submit(
+                    kernel.both, ops[kernel.L], row, end, n,
+                    vec[kernel.K_ROW], vec[kernel.KERNEL_P], vec[kernel.A_ROW], vec[kernel.L_ROW],
+                )  # fmt: skip
+                kernel.both(
+                    ops[kernel.G], row, end, n,
+                    vec[kernel.KERNEL], vec[kernel.KERNEL_P], vec[kernel.X1], vec[kernel.X2],
+                )  # fmt: skip
+                other.result()
+                drive = kernel.memory(
+                    ops, row, past.band, past.band_start, 1, vec, state, n, p_row, rates[i], poly, run, K_tt, out[i],
+                    self.t == 0, False,
+                )  # fmt: skip
+                other = pool.submit(
+                    kernel.both, ops[kernel.C], row, end, n + 1,
+                    vec[kernel.D_ROW], vec[kernel.D_ROW], vec[kernel.X1], vec[kernel.X2],
+                )  # fmt: skip
+                kernel.both(
+                    ops[kernel.R], row, end, n + 1,
+                    vec[kernel.SC_ROW], vec[kernel.D_ROW], vec[kernel.VALUE], vec[kernel.R_ROW],
+                )  # fmt: skip
+                other.result()
+                kernel.update(vec, state, n, rates[i], run, drive)
+                kernel.project(vec, state, n, run)
+                past.counters[kernel_panels.COORDINATES] += 1
+                past.counters[kernel_panels.TIME] += 1
+                self.reason = kernel.stopped(state, run)
+                if self.reason != kernel.DONE:
+                    return i + 1
+        return chunk
+
+    def measure(self) -> np.ndarray:
+        """m, C(t,t), loss and C12(t,t) at the current time, without a step, shape (4,)."""
+        out, rates = np.zeros((1, 4)), np.zeros((1, 5))
+        rates[0, kernel.BATCH] = 1.0
+        self._compiled(1, self._ones, rates, out, True)  # the loss does not depend on the scheme of the step at t
+        return out[0]
+
+    def _grow(self) -> History:
+        past = self.history
+        capacity = (3 * len(past.end) // 2 // past.leaf + 1) * past.leaf
         if 8.0 * len(past.ops) * capacity**2 > self.memory_limit:
             raise TooLarge(
                 f"At step {past.t} the compressed history has {past.n} coordinates and would outgrow its memory limit of "
@@ -199,20 +256,7 @@ class Integrator:
             )
         self.history = past.grown(capacity)
         self.resized()
-
-    def measure(self) -> np.ndarray:
-        """m, C(t,t), loss and C12(t,t) at the current time, without a step, shape (4,)."""
-        past = self.history
-        out = np.zeros(4)
-        rates = np.zeros(5)
-        rates[kernel.BATCH] = 1.0
-        ones = np.ones(len(past.end) + 1)  # the loss does not depend on the scheme of the step at t
-        vec, state = past.vec.copy(), past.state.copy()
-        kernel.step(
-            past.ops, past.row, past.end, past.band, past.band_start, past.phases, vec, state, past.n, ones, rates,
-            self.equations.poly, self.equations.run, out, False, True, 0, self._work,
-        )  # fmt: skip
-        return out
+        return self.history
 
     def _rates(self, t: int, chunk: int) -> np.ndarray:
         part = [values[t : t + chunk] for values in self.rates]
@@ -223,11 +267,11 @@ class Integrator:
         return table
 
     def _reselection(self, t: int, chunk: int) -> np.ndarray:
-        """P(t + i, s) on the coordinates, shape (chunk, capacity), or one row of ones."""
+        """P(t + i, s) on the coordinates, shape (chunk, n + chunk), or one row of ones."""
         if self.algorithm.batches.memoryless:
-            return np.ones((1, len(self.history.end) + 1))
+            return self._ones
         times = self.history.times(chunk)
-        table = np.zeros((chunk, max(len(times), 1)))
+        table = np.zeros((chunk, len(times)))
         past = self.history.n
         for i in range(chunk):
             table[i, : past + i] = self.algorithm.batches.reselection(t + i, times[: past + i])
