@@ -36,6 +36,9 @@ _PUBLIC = {
     "StabilityLimit": "stability",
     "stability_limit": "stability",
     "load": "trajectory",
+    "PowerLaw": "thresholds",
+    "fit_power_law": "thresholds",
+    "relaxation_time": "thresholds",
     "solve": "dmft",
     "estimate": "dmft",
     "Dense": "dmft",
@@ -75,4 +78,5 @@ if TYPE_CHECKING:
     from sgdmft.models import ConstantTarget, Covariance, GaussianLeastSquares, Start, Teacher
     from sgdmft.simulation import simulate
     from sgdmft.stability import StabilityLimit, stability_limit
+    from sgdmft.thresholds import PowerLaw, fit_power_law, relaxation_time
     from sgdmft.trajectory import Recovered, Save, Status, Trajectory, load

@@ -38,3 +38,11 @@ class Diverged(SgdmftError, ArithmeticError):
     def __init__(self, message: str, trajectory: Trajectory) -> None:
         super().__init__(message)
         self.trajectory = trajectory
+
+
+class FitRefused(SgdmftError, ArithmeticError):
+    """The data do not determine what was asked for; `provisional` holds the fit all the same, or None."""
+
+    def __init__(self, message: str, provisional: object = None) -> None:
+        super().__init__(message)
+        self.provisional = provisional

@@ -77,7 +77,7 @@ def run(problem: Problem, method: Dense | Compressed) -> Trajectory:
         history=lambda operators, memoryless: method.history(problem, operators, memoryless),
         replicas=problem.replicas,
         linearized=problem.linearized,
-        stop_distance=problem.stop.distance if problem.stop else -1.0,
+        stop_distance=problem.stop.distance if problem.stop else -np.inf,
         **method.options(),
     )
     record = _Record(problem)

@@ -1,0 +1,277 @@
+r"""The power law of relaxation times near a recovery threshold, with the uncertainty it deserves.
+
+    log tau(alpha) = log tau0 - nu log(alpha - alpha*) + residual                                           (8.1)
+
+For a given alpha* this is a straight line, so that all that has to be searched is the profile RSS(alpha*), the least
+sum of squares over tau0 and nu.
+
+The uncertainty of alpha* is honest about two errors. Scatter of the points gives the *statistical* profile interval
+
+    RSS(alpha*) <= RSS_min [1 + F_{1, n-3}(confidence) / (n - 3)],                                          (8.2)
+
+exact for independent normal residuals of equal size. Relaxation times of the theory do not scatter: what lies off the
+line is the error of the law, and it shows in how alpha* moves with the window. So the law is held against one with a
+first correction, c (alpha - alpha*) added to (8.1). Where c explains more than one standard deviation (an F-test below
+0.32), the quoted interval is the hull of three: (8.2); a bootstrap over windows (runs of neighbouring points) and over
+the points in them; and alpha* + 2 (alpha*_near - alpha*), with alpha*_near from the nearer half of the points, which
+reaches the truth if halving the window at least halves the bias. Otherwise it is (8.2) alone.
+
+Measured on synthetic data with random nu and with corrections of random amplitude and power (the tests repeat it), (8.2)
+covers as often as it says where there is scatter alone; the quoted interval at 68 per cent then covers in 77 to 81 per
+cent, with corrections alone in 91, with both in 66 to 76; the one at 95 per cent in 96 to 97, 89 to 91, and 87 to 93.
+No interval sees what every window shares: a law that holds nowhere yet is not made true by a fit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sgdmft import _validation as check
+from sgdmft.errors import FitRefused, InvalidArgument
+
+_MINIMUM_POINTS = 6
+_DECADES = 1.0
+_DOUBT = 0.32
+_GRID = np.linspace(math.log(1e-4), math.log(30.0), 240)  # log of (least alpha - alpha*) / (range of alpha)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PowerLaw:
+    """A fit of (8.1); what `fit_power_law` returns.
+
+    Attributes
+    ----------
+    threshold : float
+        alpha*, the best value on the whole window.
+    interval : (float, float)
+        Uncertainty of alpha* at `confidence`: `statistical`, or where the law is `doubtful` the hull described above.
+    statistical, windows : (float, float)
+        The profile interval (8.2), and the bootstrap over windows and points.
+    nearer : float
+        alpha* of the nearer half of the points.
+    probability : float
+        Of the F-test: that scatter alone makes a first correction to the law look as useful as it does.
+    exponent, amplitude : float
+        nu and tau0.
+    alphas, times : ndarray, shape (n,)
+        The points of the fit, ascending in alpha.
+    residuals : ndarray, shape (n,)
+        log tau minus the law.
+    confidence : float
+    """
+
+    threshold: float
+    interval: tuple[float, float]
+    statistical: tuple[float, float]
+    windows: tuple[float, float]
+    nearer: float
+    probability: float
+    exponent: float
+    amplitude: float
+    confidence: float
+    alphas: np.ndarray = field(repr=False)
+    times: np.ndarray = field(repr=False)
+    residuals: np.ndarray = field(repr=False)
+
+    def __call__(self, alphas):
+        """tau0 (alpha - alpha*)^(-nu), infinite at and below alpha*, elementwise."""
+        distance = np.asarray(alphas, dtype=float) - self.threshold
+        with np.errstate(divide="ignore", over="ignore"):
+            return self.amplitude * np.maximum(distance, 0.0) ** -self.exponent
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a correction to the law explains more than one standard deviation of the misfit."""
+        return self.probability < _DOUBT
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return (
+            f"alpha* = {self.threshold:.4g} in [{low:.4g}, {high:.4g}] ({self.confidence:.0%}), "
+            f"nu = {self.exponent:.3g}, "
+            f"{len(self.alphas)} points with tau from {self.times.min():.4g} to {self.times.max():.4g}, "
+            f"rms residual {np.sqrt(np.mean(self.residuals**2)):.2g}{', law doubtful' if self.doubtful else ''}"
+        )
+
+
+def fit_power_law(alphas, times, *, confidence: float = 0.68, bootstrap: int = 400, seed: int = 0) -> PowerLaw:
+    """Fit tau = tau0 (alpha - alpha*)^(-nu) to relaxation times above a threshold, equation (8.1).
+
+    Parameters
+    ----------
+    alphas, times : array-like, shape (n,)
+        Points in any order; those with an infinite time are left out.
+    confidence : in (0, 1), default 0.68
+        Of the intervals of alpha*.
+    bootstrap : int, default 400
+        Number of resamplings over windows and points.
+    seed : int, default 0
+        Of the resampling.
+
+    Returns
+    -------
+    PowerLaw
+
+    Raises
+    ------
+    FitRefused
+        With fewer than 6 finite points, less than a decade of tau, a threshold farther below the data than half their
+        range, or an interval of alpha* that is open; `error.provisional` holds the fit, or None where there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> alphas = np.array([2.1, 2.15, 2.2, 2.3, 2.4, 2.6, 2.8, 3.0])
+    >>> noise = 1 + 0.01 * np.array([1, -1, -1, 1, 1, 0, -1, 1])
+    >>> fit = fit_power_law(alphas, 20 * (alphas - 2.0) ** -1.5 * noise)
+    >>> print(round(fit.threshold, 2), round(fit.exponent, 1), fit.interval[0] < 2.0 < fit.interval[1])
+    2.0 1.5 True
+    """
+    confidence = check.number("confidence", confidence, above=0.0, at_most=1 - 1e-6)
+    x, y = _clean(alphas, times)
+    span, decades = (float(np.ptp(x)), float(np.ptp(y)) / math.log(10.0)) if len(x) else (0.0, 0.0)
+    provisional = _fit(x, y, confidence, bootstrap, seed) if len(x) >= 4 and span > 0 else None
+    problem = ""
+    if len(x) < _MINIMUM_POINTS:
+        problem = f"{len(x)} points with a finite relaxation time are too few; give at least {_MINIMUM_POINTS}"
+    elif decades < _DECADES:
+        problem = (
+            f"the relaxation times span a factor of {10**decades:.3g} only, and a power law needs a decade at least; "
+            "go closer to the threshold with longer runs"
+        )
+    elif provisional is None:
+        problem = "no power law with a threshold below the data fits better than an exponential or a jump"
+    elif x[0] - provisional.threshold > 0.5 * span:
+        problem = (
+            f"the threshold {provisional.threshold:.4g} lies {x[0] - provisional.threshold:.3g} below the data, farther "
+            f"than half their range {span:.3g}; go closer to it with longer runs"
+        )
+    elif not np.isfinite(provisional.interval).all():
+        problem = "the data do not bound the threshold from both sides; add points near it, or lower `confidence`"
+    if problem or provisional is None:
+        raise FitRefused(f"No threshold can be fitted: {problem}. `error.provisional` is {provisional}.", provisional)
+    return provisional
+
+
+def _clean(alphas, times) -> tuple[np.ndarray, np.ndarray]:
+    """Finite points, ascending in alpha: alpha and log tau."""
+    alphas, times = np.asarray(alphas, dtype=float), np.asarray(times, dtype=float)
+    if alphas.ndim != 1 or alphas.shape != times.shape:
+        raise InvalidArgument(
+            f"Arguments `alphas` and `times` must be arrays of one dimension and equal length, but have the shapes "
+            f"{alphas.shape} and {times.shape}."
+        )
+    if np.isnan(alphas).any() or np.isnan(times).any() or (times <= 0).any():
+        raise InvalidArgument("Arguments `alphas` and `times` must not be NaN, and relaxation times must be positive.")
+    keep = np.isfinite(times)
+    alphas, times = alphas[keep], times[keep]
+    order = np.argsort(alphas)
+    if (np.diff(alphas[order]) == 0).any():
+        raise InvalidArgument("Argument `alphas` must hold each value once: repeated points are no new information.")
+    return alphas[order], np.log(times[order])
+
+
+def _profile(x: np.ndarray, y: np.ndarray, thresholds: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Least sum of squares over tau0 and nu > 0, shape (resampling, threshold) for weights (resampling, n)."""
+    total = weights.sum(axis=1)[:, None]
+    y = y - (weights @ y)[:, None] / total
+    u = np.log(x[None, :] - thresholds[:, None])
+    uu = weights @ (u**2).T - (weights @ u.T) ** 2 / total
+    uy = (weights * y) @ u.T
+    yy = (weights * y**2).sum(axis=1)[:, None]
+    return yy - np.minimum(uy, 0.0) ** 2 / np.maximum(uu, 1e-300)
+
+
+def _corrected(x: np.ndarray, y: np.ndarray) -> float:
+    """Least sum of squares of the law with the first correction, over its four parameters."""
+    basis, _ = np.linalg.qr(np.stack([np.ones_like(x), x], axis=1))
+    u = np.log(x[None, :] - _thresholds(x)[:, None])
+    u, y = u - (u @ basis) @ basis.T, y - basis @ (basis.T @ y)
+    return float(np.min(y @ y - np.minimum(u @ y, 0.0) ** 2 / (u**2).sum(axis=1)))
+
+
+def _thresholds(x: np.ndarray) -> np.ndarray:
+    """The thresholds that are tried, descending from just below the data."""
+    return x[0] - np.ptp(x) * np.exp(_GRID)
+
+
+def _fit(x: np.ndarray, y: np.ndarray, confidence: float, bootstrap: int, seed: int) -> PowerLaw | None:
+    from scipy.optimize import brentq, minimize_scalar
+    from scipy.stats import f as f_distribution
+
+    n, span = len(x), np.ptp(x)
+    one = np.ones((1, n))
+
+    def rss(g: float) -> float:
+        return float(_profile(x, y, np.array([x[0] - span * np.exp(g)]), one)[0, 0])
+
+    grid = _profile(x, y, _thresholds(x), one)[0]
+    best = int(np.argmin(grid))
+    if best in (0, len(_GRID) - 1):
+        return None
+    bounds = (_GRID[best - 1], _GRID[best + 1])
+    minimum: Any = minimize_scalar(rss, bounds=bounds, method="bounded", options={"xatol": 1e-9})
+    g = float(minimum.x)
+    threshold = float(x[0] - span * math.exp(g))
+    # a floor above rounding, so that data without any misfit have an interval too
+    least = max(rss(g), 1e-20 * float(y @ y))
+    level = least * (1 + float(f_distribution.ppf(confidence, 1, max(n - 3, 1))) / max(n - 3, 1))
+
+    def edge(indices: range, none: float) -> float:
+        """Where the profile first leaves (8.2) along these grid points; `none` if it does not."""
+        outside = next((i for i in indices if grid[i] > level), None)
+        if outside is None:
+            return none
+        root: Any = brentq(lambda v: rss(v) - level, *sorted((_GRID[outside], g)), xtol=1e-9)
+        return float(x[0] - span * np.exp(root))
+
+    statistical = (edge(range(best, len(_GRID)), -math.inf), edge(range(best, -1, -1), float(x[0])))
+    tail = 0.5 * (1 - confidence)
+    low, high = np.quantile(_bootstrap(x, y, bootstrap, seed), [tail, 1 - tail], method="nearest")
+    half = max(4, (n + 1) // 2)
+    tried = _thresholds(x[:half])
+    nearer = float(tried[np.argmin(_profile(x[:half], y[:half], tried, one[:, :half]))])
+    probability = 0.0
+    if n > 4:
+        rest = max(_corrected(x, y), 1e-20 * float(y @ y))
+        probability = float(f_distribution.sf(max(least - rest, 0.0) / rest * (n - 4), 1, n - 4))
+    candidates = [*statistical]
+    if probability < _DOUBT:
+        candidates += [float(low), float(high), threshold + 2 * (nearer - threshold)]
+    u = np.log(x - threshold)
+    intercept, slope = np.polynomial.polynomial.polyfit(u, y, 1)
+    return PowerLaw(
+        threshold=threshold,
+        interval=(min(candidates), max(candidates)),
+        statistical=statistical,
+        windows=(float(low), float(high)),
+        nearer=nearer,
+        probability=probability,
+        exponent=-float(slope),
+        amplitude=float(np.exp(intercept)),
+        confidence=confidence,
+        alphas=x,
+        times=np.exp(y),
+        residuals=y - intercept - slope * u,
+    )
+
+
+def _bootstrap(x: np.ndarray, y: np.ndarray, resamplings: int, seed: int) -> np.ndarray:
+    """Thresholds of fits to resampled points of random windows (at least half of the points, at least four), shape (m,)."""
+    rng = np.random.default_rng(seed)
+    n = len(x)
+    least = min(n, max(4, (n + 1) // 2))
+    windows = [(i, j) for i in range(n) for j in range(i + least, n + 1)]
+    counts = rng.multinomial(resamplings, np.full(len(windows), 1 / len(windows)))
+    found = []
+    for (i, j), count in zip(windows, counts, strict=True):
+        weights = rng.multinomial(j - i, np.full(j - i, 1 / (j - i)), size=count).astype(float)
+        weights = weights[(weights > 0).sum(axis=1) >= 4]  # three parameters need four points
+        if len(weights):
+            tried = _thresholds(x[i:j])
+            found.append(tried[np.argmin(_profile(x[i:j], y[i:j], tried, weights), axis=1)])
+    return np.concatenate(found)
