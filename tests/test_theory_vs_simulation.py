@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import assert_chance
 
 import sgdmft as sg
+from helpers import assert_chance
 
 RATE = 1e-4
 TALK = sg.GaussianLeastSquares(alpha=1.5)

@@ -323,8 +323,9 @@ def _text_form(*, steps: int, **objects: Any) -> str:
     """JSON of the objects that have a text form."""
     table: dict[str, Any] = {}
     for name, value in objects.items():
-        with contextlib.suppress(InvalidArgument):
-            table[name] = parameters.plain(value, steps=steps)
+        if not callable(value):  # a start of the user's own
+            with contextlib.suppress(InvalidArgument):
+                table[name] = parameters.plain(value, steps=steps)
     return json.dumps(table)
 
 
