@@ -43,6 +43,9 @@ _PUBLIC = {
     "estimate": "dmft",
     "Dense": "dmft",
     "Compressed": "dmft",
+    "Dyson": "dmft",
+    "SelfEnergy": "selfenergy",
+    "Superfield": "superfield",
     "Checkpoint": "dmft",
     "simulate": "simulation",
     "compare": "comparison",
@@ -74,7 +77,7 @@ if TYPE_CHECKING:
     from sgdmft.algorithms import SGD, Descent, GradientDescent
     from sgdmft.batches import Batches, Bernoulli, Cyclic, FullBatch, OnePass, Persistent, Shuffled
     from sgdmft.comparison import Comparison, compare
-    from sgdmft.dmft import Checkpoint, Compressed, Dense, estimate, solve
+    from sgdmft.dmft import Checkpoint, Compressed, Dense, Dyson, estimate, solve
     from sgdmft.models import ConstantTarget, Covariance, GaussianLeastSquares, Start, Teacher
     from sgdmft.simulation import simulate
     from sgdmft.stability import StabilityLimit, stability_limit

@@ -10,13 +10,15 @@ from typing import Any
 from sgdmft import _validation as check
 from sgdmft.algorithms import Descent
 from sgdmft.dmft.checkpoint import Checkpoint
+from sgdmft.dmft.dyson import Dyson
 from sgdmft.dmft.methods import Compressed, Dense, Estimate, Method, Problem, cheapest
 from sgdmft.errors import InvalidArgument
 from sgdmft.models import GaussianLeastSquares, Start
 from sgdmft.progress import Progress
+from sgdmft.selfenergy import SelfEnergy
 from sgdmft.trajectory import Recovered, Save, Trajectory
 
-__all__ = ["Checkpoint", "Compressed", "Dense", "Estimate", "Problem", "estimate", "solve"]
+__all__ = ["Checkpoint", "Compressed", "Dense", "Dyson", "Estimate", "Problem", "estimate", "solve"]
 
 
 def solve(
@@ -40,13 +42,13 @@ def solve(
 
     Parameters
     ----------
-    model : GaussianLeastSquares
+    model : GaussianLeastSquares or SelfEnergy
     algorithm : Descent
         Also `GradientDescent(...)` or `SGD(...)`.
     steps : int >= 0
     start : Start, default Start()
-    method : Dense, Compressed or None
-        How the past is kept; None takes the faster one.
+    method : Dense, Compressed, Dyson or None
+        How the past is kept; None takes the fastest one.
 
     Other parameters
     ----------------
@@ -72,7 +74,7 @@ def solve(
 
     Raises
     ------
-    InvalidArgument, TooLarge, Diverged
+    InvalidArgument, TooLarge, Diverged, NotConverged
 
     Examples
     --------
@@ -84,6 +86,10 @@ def solve(
     problem = _problem(
         model, algorithm, steps, start, save, stop, progress, strict, replicas, linearized, checkpoint
     )  # fmt: skip
+    if isinstance(model, SelfEnergy):
+        method = method or Dyson()
+        if not isinstance(method, Dyson):
+            raise InvalidArgument(f"A `SelfEnergy` is solved by `Dyson()`, not by {method!r}.")
     return (method or cheapest(problem)).run(problem)
 
 
@@ -119,8 +125,8 @@ def _problem(
     linearized: bool,
     checkpoint: Checkpoint | None,
 ) -> Problem:
-    if not isinstance(model, GaussianLeastSquares):
-        raise InvalidArgument(f"Argument `model` must be a `GaussianLeastSquares`, but is {model!r}.")
+    if not isinstance(model, (GaussianLeastSquares, SelfEnergy)):
+        raise InvalidArgument(f"Argument `model` must be a `GaussianLeastSquares` or a `SelfEnergy`, but is {model!r}.")
     if not isinstance(algorithm, Descent):
         raise InvalidArgument(
             f"Argument `algorithm` must be a `Descent`, `GradientDescent(...)` or `SGD(...)`, but is {algorithm!r}."

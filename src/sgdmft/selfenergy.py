@@ -1,0 +1,134 @@
+r"""Theories stated by their self-energy: the way in for new models.
+
+A mean-field dynamics is closed by its self-energy, a function Q -> Sigma of the superfield Q(a,b) = <x(a) x(b)>, in
+
+    Q^-1 = K + Sigma[Q],                                                                               (3.6)
+
+K the free motion, which comes with the algorithm and the start. In the language of forces, at step t
+
+    F(t) = -sum_s Sigma_R(t,s) x(s) - Sigma_R(t,*) x* + noise of covariance -Sigma_C(t,s).             (3.7)
+
+The response in Q is the one to a force, R(t,s) eta_s, so that `Q.integral()` and sums over s are integrals over time.
+Point 0 of Q is the signal x* (any fixed direction, where there is none): Q.correlation[:, 0] is the magnetization.
+
+Three theories that are not least squares of Gaussian functions stand here as examples; each is one or three lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sgdmft import _validation as check
+from sgdmft.errors import InvalidArgument
+from sgdmft.models import Covariance
+from sgdmft.superfield import Superfield, against_signal, onto_signal, signal
+
+
+class SelfEnergy:
+    """A model of `solve` given by its self-energy, equation (3.6). Immutable.
+
+    A self-energy of pointwise operations (`*`, `+`, functions) runs with `Dense` and `Compressed`; one with operator
+    products or inverses with `Dyson`, which takes every self-energy.
+
+    Parameters
+    ----------
+    sigma : function of a Superfield that returns a Superfield on the same points
+        Sigma[Q].
+    energy : function of a Superfield that returns an array over its points, optional
+        What the trajectory holds as `loss`.
+    name : str, default "self-energy"
+        How it prints.
+
+    Examples
+    --------
+    Langevin dynamics in a Gaussian random energy of covariance N f(x.y/N) has Sigma = -f'(Q) and energy -int f(Q):
+
+    >>> import sgdmft as sg
+    >>> f = sg.Covariance({3: 1.0})
+    >>> model = SelfEnergy(lambda Q: -f.derivative(Q), energy=lambda Q: -f(Q).integral(), name="p-spin")
+    >>> model
+    SelfEnergy('p-spin')
+    >>> descent = sg.GradientDescent(0.05, spherical=True)
+    >>> round(float(sg.solve(model, descent, steps=20, start=sg.Start(magnetization=0.0)).loss[-1]), 4)
+    -1.1756
+    """
+
+    __slots__ = ("energy", "name", "sigma")
+
+    sigma: Callable[[Superfield], Superfield]
+    energy: Callable[[Superfield], np.ndarray] | None
+    name: str
+
+    def __init__(
+        self,
+        sigma: Callable[[Superfield], Superfield],
+        *,
+        energy: Callable[[Superfield], np.ndarray] | None = None,
+        name: str = "self-energy",
+    ) -> None:
+        for label, value in (("sigma", sigma), ("energy", energy)):
+            if not callable(value) and (label, value) != ("energy", None):
+                raise InvalidArgument(f"Argument `{label}` must be a function of a `Superfield`, but is {value!r}.")
+        for label, value in (("sigma", sigma), ("energy", energy), ("name", str(name))):
+            object.__setattr__(self, label, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"A `SelfEnergy` is immutable; `{name}` cannot be set.")
+
+    def __repr__(self) -> str:
+        return f"SelfEnergy({self.name!r})"
+
+    def __call__(self, Q: Superfield) -> Superfield:
+        """Sigma[Q], checked."""
+        sigma = self.sigma(Q)
+        if not isinstance(sigma, Superfield) or sigma.correlation.shape != Q.correlation.shape or not sigma.symmetric:
+            raise InvalidArgument(
+                f"The self-energy {self.name!r} must return a symmetric `Superfield` on the points it was given, but "
+                f"returned {sigma!r}. A product of operators can be made symmetric by `.symmetrized()`."
+            )
+        return sigma
+
+
+def spherical_pspin(covariance: Covariance) -> SelfEnergy:
+    """Descent or Langevin dynamics in a Gaussian random energy H of covariance N f(x.y/N) [CugliandoloKurchan1993].
+
+    Sigma = -f'(Q), energy per weight -int f(Q). Use with `Descent(..., spherical=True)`; the p-spin model is
+    f(q) = q^p/2, its time learning rate times step.
+    """
+    f = covariance
+    return SelfEnergy(
+        lambda Q: -f.derivative(Q),
+        energy=lambda Q: -f(Q).integral(),
+        name=f"spherical p-spin, {f}",
+    )
+
+
+def spiked_tensor(covariance: Covariance, snr: float) -> SelfEnergy:
+    """A Gaussian random energy with a planted signal, H - N snr f(x.x*/N) [MannelliEtAl2019].
+
+    Sigma = -f'(Q) - snr S o f'(Q), with S the unit response to the signal.
+    """
+    f, snr = covariance, check.number("snr", snr, at_least=0.0)
+    return SelfEnergy(
+        lambda Q: -f.derivative(Q) - snr * (signal(Q) * f.derivative(Q)),
+        energy=lambda Q: -f(Q).integral() - snr * f(Q.correlation[:, 0]),
+        name=f"spiked tensor, {f}, snr = {snr:g}",
+    )
+
+
+def linear_regression(alpha: float, noise: float = 0.0) -> SelfEnergy:
+    """Full-batch descent on high-dimensional linear regression with Gaussian inputs, y = x*.a + sqrt(noise) z.
+
+    The multipliers of the residuals h(x) - h(x*) are Lambda = (1 + Q_* + noise)^-1, and Sigma = alpha Lambda, pulled onto
+    the signal; f'(q) = 1. Not pointwise: use `method=Dyson()`.
+    """
+    alpha, noise = check.number("alpha", alpha, above=0.0), check.number("noise", noise, at_least=0.0)
+
+    def sigma(Q: Superfield) -> Superfield:
+        residuals = against_signal(Q) + noise
+        return alpha * onto_signal((Q.identity + residuals).inverse())
+
+    return SelfEnergy(sigma, name=f"linear regression, alpha = {alpha:g}, noise = {noise:g}")
