@@ -1,0 +1,287 @@
+r"""Saddle points of the replica free energy at fixed norm and overlap: replica symmetric, and k steps of breaking.
+
+Replica symmetric saddles are roots of one equation in one unknown; all roots are found on a fine grid in log(C - q) and
+bisected. Broken ones are optimized by BFGS with exact gradients in coordinates that keep the order of levels and of
+breakpoints (softmax of their increments), from several starts; the k-step optimum starts from that of k - 1 steps, so
+the free energy cannot decrease with k. The maximum over step functions is unique in all cases met, not by proof.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgdmft.errors import NotConverged
+from sgdmft.statics._functional import Problem, Slopes, ground, thermal, threshold
+
+#: name -> functional, sign that makes it a minimization, whether x lives in (0, 1), whether chi is a variable
+_FORMS: dict[str, tuple[Callable[..., Slopes], float, bool, bool]] = {
+    "thermal": (thermal, 1.0, True, False),
+    "ground": (ground, -1.0, False, True),
+    "threshold": (threshold, 1.0, False, False),
+}
+_TINY = 1e-13
+_GRADIENT_TOLERANCE = 1e-9
+#: a further breakpoint that changes the functional by less does not count
+_NO_GAIN = 1e-10
+
+
+@dataclass(frozen=True, slots=True)
+class Saddle:
+    """A stationary point at fixed norm and overlap: `form` is the functional it extremizes."""
+
+    form: str
+    problem: Problem
+    q: np.ndarray
+    x: np.ndarray
+    chi: float
+    residual: float
+    slopes: Slopes
+
+    @property
+    def value(self) -> float:
+        return self.slopes.value
+
+    @property
+    def levels(self) -> int:
+        return len(self.x)
+
+
+def make(form: str, problem: Problem, q, x=(), chi: float = 1.0, residual: float | None = None) -> Saddle:
+    """The saddle at given levels; without `residual` it is measured along the levels that are free."""
+    q, x = np.asarray(q, dtype=float), np.asarray(x, dtype=float)
+    slopes = _FORMS[form][0](problem, q, x, chi)
+    if residual is None:
+        residual = abs(slopes.chi) * chi if form == "ground" else float(np.max(np.abs(slopes.q))) * (problem.norm - q[-1])
+    return Saddle(form, problem, q, x, float(chi), float(residual), slopes)
+
+
+# ------------------------------------------------------------------------------------------------ replica symmetric
+
+
+def symmetric_ground(problem: Problem) -> Saddle | None:
+    """Replica-symmetric ground state, or None where the zero-loss equations are satisfiable.
+
+    dE/dchi = 0 is solved by chi sqrt(alpha A f'(C)) = sqrt(C - m^2) (1 + chi f'(C)), A = f(C) + c, that is
+    E = [sqrt(alpha A) - sqrt((C - m^2) f'(C))]_+^2 / 2.
+    """
+    f, alpha = problem.model.covariance, problem.model.alpha
+    stiffness = float(f.derivative(problem.norm))
+    spread = math.sqrt(max(problem.norm - problem.overlap**2, 0.0))
+    pull = math.sqrt(max(alpha * (float(f(problem.norm)) + problem.constant) * stiffness, 0.0))
+    if spread == 0.0 or pull <= spread * stiffness * (1 + 1e-12):
+        return None
+    return make("ground", problem, [problem.norm], (), spread / (pull - spread * stiffness))
+
+
+def symmetric_thermal(problem: Problem) -> Saddle | None:
+    """Replica-symmetric saddle at T > 0, or of the zero-loss manifold at T = 0 (None where that is empty).
+
+    dPhi/dq = 0:  (q - m^2) / (C - q)^2 = alpha f'(q) [f(q) + c] / [T + f(C) - f(q)]^2.
+    Of several roots the one of least Phi (largest free energy) counts.
+    """
+    from scipy.optimize import brentq
+
+    f, alpha, norm = problem.model.covariance, problem.model.alpha, problem.norm
+    m2, c, temperature = problem.overlap**2, problem.constant, problem.temperature
+
+    def secant(w):
+        """[T + f(C) - f(C - w)] / w, without cancellation."""
+        return temperature / w + _divided_difference(problem, w)
+
+    def equation(log_w):
+        w = np.exp(log_w)
+        q = norm - w
+        return (q - m2) * secant(w) ** 2 - alpha * f.derivative(q) * (f(q) + c)
+
+    high = math.log(norm - m2)
+    grid = np.linspace(high, high - 40.0, 801)
+    values = equation(grid)
+    roots = [math.exp(high)] if abs(values[0]) <= 1e-15 else []
+    values[0] = -1.0 if abs(values[0]) <= 1e-15 and values[1] < 0 else values[0]
+    for i in np.flatnonzero((values[:-1] * values[1:] < 0) & (np.abs(values[:-1]) > 1e-15)):
+        log_root = float(brentq(equation, grid[i], grid[i + 1], xtol=1e-15, rtol=1e-14))  # pyright: ignore
+        roots.append(math.exp(log_root))
+    if not roots:
+        return None
+    if temperature == 0.0 and values[-1] < 0:
+        return None  # Phi -> - infinity as q -> C: no zero of the loss at this overlap
+    saddles = [make("thermal", problem, [norm - w]) for w in roots]
+    return min(saddles, key=lambda saddle: saddle.value)
+
+
+def _divided_difference(problem: Problem, w):
+    """[f(C) - f(C - w)]/w as a polynomial in w (Taylor at C)."""
+    f, norm = problem.model.covariance, problem.norm
+    total = np.zeros_like(np.asarray(w, dtype=float))
+    for order in range(1, len(f.coefficients)):
+        total = total - float(f.derivative(norm, order)) * (-w) ** order / math.factorial(order) / w
+    return total
+
+
+def symmetric_threshold(problem: Problem) -> Saddle:
+    """Replica-symmetric satisfiability threshold alpha = (C - m^2) f'(C) / [f(C) + c]."""
+    return make("threshold", problem, [problem.norm], (), residual=0.0)
+
+
+# -------------------------------------------------------------------------------------------------- broken symmetry
+
+
+def break_symmetry(base: Saddle, levels: int, *, restart: bool = True) -> Saddle:
+    """The best saddle with up to `levels` breakpoints, starting from one with fewer; it stops where a further
+    breakpoint gains nothing (then the symmetry is broken in that many steps, exactly)."""
+    sign = _FORMS[base.form][1]
+    saddle = base
+    while saddle.levels < levels:
+        finer = _optimize_best(base.form, base.problem, _starts(saddle, restart))
+        if not sign * finer.value < sign * saddle.value - _NO_GAIN * max(1.0, abs(saddle.value)):
+            break
+        saddle = finer
+    return saddle
+
+
+def reoptimize(saddle: Saddle, problem: Problem) -> Saddle:
+    """The saddle of a neighbouring problem, followed from a known one."""
+    return _optimize_best(saddle.form, problem, [(saddle.q, saddle.x, saddle.chi)], rescale_from=saddle.problem)
+
+
+def _starts(saddle: Saddle, restart: bool) -> list[tuple[np.ndarray, np.ndarray, float]]:
+    """Starts with one breakpoint more than `saddle`."""
+    problem, k, q, x, chi = saddle.problem, saddle.levels, saddle.q, saddle.x, saddle.chi
+    low, norm = problem.overlap**2, problem.norm
+    thermal_form = saddle.form == "thermal"
+    if k == 0:
+        unit = 1.0 if thermal_form else 1.0 / chi
+        if not thermal_form:
+            return [
+                (np.array([low + (norm - low) * a, norm]), np.array([b * unit]), chi * shrink)
+                for a in (0.05, 0.5)
+                for b, shrink in ((0.5, 0.7), (5.0, 0.3))
+            ]
+        gap, first = norm - q[0], q[0]
+        return [
+            (np.array([max(first - (first - low) * a, low + 1e-6), norm - gap * b]), np.array([c]), chi)
+            for a, b, c in ((0.3, 0.8, 0.5), (0.9, 0.9, 0.3), (0.05, 0.3, 0.7), (0.05, 0.05, 0.8))
+        ]
+    index = np.linspace(0.0, 1.0, k + 1)
+    new_q = np.interp(np.linspace(0.0, 1.0, k + 2), index, q)
+    new_x = np.interp(np.linspace(0.0, 1.0, k + 1), (np.arange(k) + 0.5) / k, x)
+    new_x[0] *= 0.8
+    starts = [(new_q, new_x, chi)]
+    if restart and k <= 2:
+        for i in range(k + 1):  # split one interval (the lowest reaches down to m^2)
+            below = q[i - 1] if i else low
+            split = 0.5 * (below + q[i])
+            value = x[i - 1] if i else 0.6 * x[0]
+            starts.append((np.insert(q, i, split), np.sort(np.insert(x, max(i - 1, 0), 0.97 * value)), chi))
+    return starts
+
+
+def _optimize_best(form: str, problem: Problem, starts, rescale_from: Problem | None = None) -> Saddle:
+    from scipy.optimize import minimize
+
+    functional, sign, bounded, with_chi = _FORMS[form]
+    levels = len(starts[0][1])
+    best: Saddle | None = None
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for q, x, chi in starts:
+            layout = _Layout(problem, levels, bounded, with_chi)
+            if rescale_from is not None:
+                old_low, old_norm = rescale_from.overlap**2, rescale_from.norm
+                low, norm = problem.overlap**2, problem.norm
+                q = low + (q - old_low) * (norm - low) / (old_norm - old_low)
+
+            def objective(v, layout=layout):
+                point = layout.decode(v)
+                slopes = functional(problem, point.q, point.x, point.chi)
+                if not math.isfinite(slopes.value):
+                    return 1e300, np.zeros_like(v)
+                return sign * slopes.value, sign * point.pull_back(slopes)
+
+            start = layout.encode(q, x, chi)
+            result = minimize(
+                objective, start, jac=True, method="BFGS", options={"gtol": _GRADIENT_TOLERANCE, "maxiter": 3000}
+            )
+            gradient = float(np.max(np.abs(result.jac)))
+            if not math.isfinite(float(result.fun)) or result.fun >= 1e299:
+                continue
+            point = layout.decode(result.x)
+            saddle = make(form, problem, point.q, point.x, point.chi, residual=gradient)
+            if best is None or sign * saddle.value < sign * best.value - 1e-14:
+                best = saddle
+    if best is None:
+        raise NotConverged(
+            f"The {levels}-step replica-symmetry-breaking optimization of the {form} functional found no finite value "
+            f"for {problem.model!r} at overlap {problem.overlap:g} and norm {problem.norm:g}."
+        )
+    return best
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    q: np.ndarray
+    x: np.ndarray
+    chi: float
+    pull_back: Callable[[Slopes], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Unconstrained coordinates: logits of the increments of q (and of x if bounded, else their logarithms), log chi."""
+
+    problem: Problem
+    levels: int
+    bounded: bool
+    with_chi: bool
+
+    @property
+    def _increments(self) -> int:
+        """Increments of q that share norm - m^2: the last one is norm - q_k where x is bounded by 1."""
+        return self.levels + 1 + self.bounded
+
+    def encode(self, q: np.ndarray, x: np.ndarray, chi: float) -> np.ndarray:
+        low, norm = self.problem.overlap**2, self.problem.norm
+        levels = np.append(q, norm) if self.bounded else np.append(q[:-1], norm)
+        dq = np.maximum(np.diff(np.append(low, levels)), _TINY * norm)
+        dx = np.diff(np.append(0.0, np.append(x, 1.0) if self.bounded else x))
+        dx = np.maximum(dx, 1e-4 * (x[-1] if self.levels else 1.0) / (self.levels + 1))
+        a = np.log(dq / dq[-1])[:-1]
+        b = np.log(dx / dx[-1])[:-1] if self.bounded else np.log(dx)
+        return np.concatenate([a, b, [math.log(chi)] if self.with_chi else []])
+
+    def decode(self, v: np.ndarray) -> _Point:
+        low, norm = self.problem.overlap**2, self.problem.norm
+        n = self._increments - 1
+        k = self.levels
+        shares = _softmax(np.append(v[:n], 0.0))
+        edges = low + (norm - low) * np.cumsum(shares)
+        q = edges[: k + 1].copy()
+        if not self.bounded:
+            q[-1] = norm
+        y = v[n : n + k]
+        if self.bounded:
+            x_shares = _softmax(np.append(y, 0.0))
+            x = np.cumsum(x_shares)[:k]
+        else:
+            x_shares = np.exp(y)
+            x = np.cumsum(x_shares)
+        chi = math.exp(min(v[-1], 700.0)) if self.with_chi else 1.0
+
+        def pull_back(slopes: Slopes) -> np.ndarray:
+            by_share = np.zeros(self._increments)
+            by_share[: k + 1] = (norm - low) * np.cumsum(slopes.q[::-1])[::-1]
+            by_a = shares * (by_share - shares @ by_share)
+            by_dx = np.zeros(len(x_shares))
+            by_dx[:k] = np.cumsum(slopes.x[::-1])[::-1]
+            by_b = x_shares * (by_dx - x_shares @ by_dx) if self.bounded else x_shares * by_dx
+            return np.concatenate([by_a[:n], by_b[:k], [slopes.chi * chi] if self.with_chi else []])
+
+        return _Point(q, x, chi, pull_back)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    weights = np.exp(logits - logits.max())
+    return weights / weights.sum()
