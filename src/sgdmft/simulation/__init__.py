@@ -2,5 +2,6 @@
 
 from sgdmft.simulation.ensemble import simulate
 from sgdmft.simulation.instance import Instance
+from sgdmft.simulation.spectral import SpectralStart, spectral_estimate
 
-__all__ = ["Instance", "simulate"]
+__all__ = ["Instance", "SpectralStart", "simulate", "spectral_estimate"]

@@ -68,13 +68,13 @@ def parisi_sum(g: np.ndarray, x: np.ndarray, top: float, shift: float):
     h[:-1] = top + np.cumsum((x * d)[::-1])[::-1]
     upper, lower = h[:-1], h[1:]
     z = x * d / lower
-    value = (g[0] + shift) / h[0] + float(np.sum(d / lower * _log1p_over(z)))
+    value = float((g[0] + shift) / h[0] + np.sum(d / lower * _log1p_over(z)))
     adjoint = np.empty(len(g))
     adjoint[0] = -(g[0] + shift) / h[0] ** 2
     adjoint[1:] = adjoint[0] - np.cumsum(d / (upper * lower))
     by_increment = 1.0 / upper + adjoint[:-1] * x
     by_x = (d / lower) ** 2 * _log1p_over_slope(z) + adjoint[:-1] * d
-    return value, 1.0 / h[0], by_increment, by_x, float(adjoint[-1])
+    return value, float(1.0 / h[0]), by_increment, by_x, float(adjoint[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def threshold(problem: Problem, q: np.ndarray, x: np.ndarray, chi: float = 1.0) 
     """S_q / S_f for chi -> infinity (x in units of 1/chi): its minimum is the satisfiability threshold in alpha."""
     f, m = problem.model.covariance, problem.overlap
     top = float(f.derivative(problem.norm))
-    s_q, q0, qd, qx, qt = parisi_sum(q, x, 1.0, -(m**2))
+    s_q, q0, qd, qx, _ = parisi_sum(q, x, 1.0, -(m**2))
     s_f, f0, fd, fx, ft = parisi_sum(f(q), x, top, problem.constant)
     ratio = s_q / s_f
     by_q = (_by_levels(q0, qd) - ratio * _by_levels(f0, fd) * f.derivative(q)) / s_f

@@ -50,12 +50,12 @@ class Saddle:
         return len(self.x)
 
 
-def make(form: str, problem: Problem, q, x=(), chi: float = 1.0, residual: float | None = None) -> Saddle:
-    """The saddle at given levels; without `residual` it is measured along the levels that are free."""
+def make(form: str, problem: Problem, q, x=(), chi: float = 1.0, residual: float = math.nan) -> Saddle:
+    """The saddle at given levels. With one level and no `residual` given: the slope along log chi or log(C - q)."""
     q, x = np.asarray(q, dtype=float), np.asarray(x, dtype=float)
     slopes = _FORMS[form][0](problem, q, x, chi)
-    if residual is None:
-        residual = abs(slopes.chi) * chi if form == "ground" else float(np.max(np.abs(slopes.q))) * (problem.norm - q[-1])
+    if math.isnan(residual):
+        residual = abs(slopes.chi * chi if form == "ground" else slopes.q[-1] * (problem.norm - q[-1]))
     return Saddle(form, problem, q, x, float(chi), float(residual), slopes)
 
 
@@ -98,7 +98,7 @@ def symmetric_thermal(problem: Problem) -> Saddle | None:
         return (q - m2) * secant(w) ** 2 - alpha * f.derivative(q) * (f(q) + c)
 
     high = math.log(norm - m2)
-    grid = np.linspace(high, high - 40.0, 801)
+    grid = np.linspace(high, high - 25.0, 401)  # below, C - q is rounding
     values = equation(grid)
     roots = [math.exp(high)] if abs(values[0]) <= 1e-15 else []
     values[0] = -1.0 if abs(values[0]) <= 1e-15 and values[1] < 0 else values[0]

@@ -69,7 +69,8 @@ class Equilibrium:
     residual : float
         Largest derivative of the functional with respect to its coordinates.
     uncertainty : float
-        Of the free energy: k/4 times the last gain when symmetry is broken (k-step errors fall as k^-4), else rounding.
+        Of the free energy: k/4 times the last gain when symmetry is broken (k-step errors fall as k^-4), and rounding
+        where a further step gains nothing. An unstable replica-symmetric state is off by more.
     """
 
     model: GaussianLeastSquares
@@ -242,10 +243,12 @@ class _Search:
     ) -> _Candidate | None:
         """The saddle at this overlap and norm; None where the form has none (no energy, or no manifold).
 
-        With `near`, a broken saddle is followed from there instead of being built step by step.
+        With `near`, a saddle is followed from there instead of being built step by step.
         """
         problem = Problem(self.model, norm, overlap, self.temperature)
-        if near is not None and near.saddle.levels > 0:
+        if near is not None and near.exhausted and near.saddle.levels == 0:
+            levels = 0
+        elif near is not None and near.saddle.levels > 0:
             saddle = reoptimize(near.saddle, problem)
             if form == "thermal" or saddle.value > _ZERO_ENERGY:
                 return self._cost(saddle, (saddle.value,), exhausted=False)
@@ -253,6 +256,9 @@ class _Search:
         if saddle is None:
             return None
         history, exhausted = [saddle.value], False
+        if saddle.levels > 0:  # energy only appears with broken symmetry
+            coarser = _ground(problem, saddle.levels - 1)
+            history.insert(0, coarser.value if coarser is not None else 0.0)
         while saddle.levels < levels and not exhausted:
             finer = break_symmetry(saddle, saddle.levels + 1)
             exhausted = finer is saddle
@@ -296,8 +302,8 @@ class _Search:
 
     def _grids(self) -> tuple[np.ndarray, np.ndarray]:
         """Norms, and overlaps in units of sqrt(norm): f(-m) <= f(m), so that the minimum has m >= 0."""
-        count = 61 if self.norm is not None else 25
-        norms = np.array([self.norm]) if self.norm is not None else np.geomspace(*_NORM_RANGE, 49)
+        count = 61 if self.norm is not None else 16
+        norms = np.array([self.norm]) if self.norm is not None else np.geomspace(*_NORM_RANGE, 31)
         if self.magnetization is not None:
             return norms, np.array([0.0])
         return norms, np.sin(0.5 * np.pi * np.linspace(0.0, 1.0, count + 1)[:-1])
@@ -420,7 +426,12 @@ class _Search:
         alpha, norm = self.model.alpha, saddle.problem.norm
         gains = tuple(float(g) for g in np.diff(candidate.history))
         k = saddle.levels
-        uncertainty = max(abs(gains[-1]) * k / 4 if gains else 0.0, 1e-13 * max(1.0, abs(candidate.cost)))
+        if k == 0:
+            uncertainty = 1e-13 * max(1.0, abs(candidate.cost))
+        elif candidate.exhausted:
+            uncertainty = 1e-10 * max(1.0, abs(candidate.cost))
+        else:
+            uncertainty = abs(gains[-1]) * k / 4 if gains else math.nan
         outer = [0.0]
         if self.magnetization is None and saddle.problem.overlap != 0.0:
             outer.append(abs(candidate.by_overlap))
@@ -481,5 +492,3 @@ def satisfiable_up_to(problem: Problem, levels: int) -> float:
     """
     value = break_symmetry(symmetric_threshold(problem), levels).value
     return min(value, 1.0) if levels else value
-
-

@@ -163,8 +163,8 @@ def stability_line(margin: float) -> float:
 
     Examples
     --------
-    >>> round(stability_line(-1e-3), 2)
-    1.99
+    >>> round(stability_line(-1e-3), 3)
+    2.003
     """
     from scipy.optimize import brentq
 

@@ -10,7 +10,8 @@ Gibbs learning (a random student without training error) lies on the line q = R,
 the centre of the version space, Bayes' classifier, has overlap sqrt(R). The student of maximum margin kappa has q = 1 and,
 with v = 1 - R^2,
 
-    v = 2 alpha E[Phi(R z/sqrt v) (kappa - z)_+^2],     R = (alpha/(pi sqrt v)) Int_{-inf}^kappa dz (kappa - z) e^{-z^2/(2v)}.  (8.7)
+    v = 2 alpha E[Phi(R z/sqrt v) (kappa - z)_+^2],
+    R = (alpha/(pi sqrt v)) Int_{-inf}^kappa dz (kappa - z) e^{-z^2/(2v)}.                                (8.7)
 
 The problems are convex (or on Nishimori's line), replica symmetry is stable. References: Gyorgyi 1990 Phys. Rev. Lett.
 64 2957; Opper, Kinzel, Kleinz and Nehl 1990 J. Phys. A 23 L581; Opper and Haussler 1991 Phys. Rev. Lett. 66 2677;
