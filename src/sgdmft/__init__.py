@@ -48,6 +48,9 @@ _PUBLIC = {
     "Superfield": "superfield",
     "Checkpoint": "dmft",
     "simulate": "simulation",
+    "SpectralStart": "simulation",
+    "Equilibrium": "statics",
+    "equilibrium": "statics",
     "compare": "comparison",
     "Comparison": "comparison",
 }
@@ -79,7 +82,8 @@ if TYPE_CHECKING:
     from sgdmft.comparison import Comparison, compare
     from sgdmft.dmft import Checkpoint, Compressed, Dense, Dyson, estimate, solve
     from sgdmft.models import ConstantTarget, Covariance, GaussianLeastSquares, Start, Teacher
-    from sgdmft.simulation import simulate
+    from sgdmft.simulation import SpectralStart, simulate
     from sgdmft.stability import StabilityLimit, stability_limit
+    from sgdmft.statics import Equilibrium, equilibrium
     from sgdmft.thresholds import PowerLaw, fit_power_law, relaxation_time
     from sgdmft.trajectory import Recovered, Save, Status, Trajectory, load
