@@ -6,7 +6,8 @@ scheme is the function
     P(t, s) = Pr[s(t) = 1 | s(s) = 1] / b_t,      s < t,                                               (2.1)
 
 and for a simulation it is a `sampler`. The theory is exact for schemes in which, given any set of earlier times at which
-a sample was selected, only the latest of them matters for s(t); this is the condition on a scheme of your own.
+a sample was selected, only the latest of them matters for s(t); this is the condition on a scheme of your own. In other
+words the selections of a sample are a renewal process: after each of them it starts afresh, in a way that may depend on t.
 
 To add a scheme, subclass `Batches`, and give `fractions`, `reselection`, `sampler` and `examples`: the test-suite
 finds it in `Batches.registry` and tests it.
@@ -24,6 +25,7 @@ import numpy as np
 from sgdmft import _validation as check
 from sgdmft.errors import InvalidArgument
 
+_LAW_STEPS = 48  # steps over which the law of the selections is checked
 _FRACTION = {"above": 0.0, "at_most": 1.0, "remedy": "To use every sample at every step use `FullBatch()`."}
 
 
@@ -71,7 +73,8 @@ class Batches(ABC):
     def check_run(self, steps: int) -> None:
         """Raise `InvalidArgument` if the scheme cannot run this long or its P(t, s) is no valid one.
 
-        P is tried at a few dozen times, against the bounds 0 <= P(t, s) <= 1/b_t.
+        P is tried at a few dozen times against the bounds 0 <= P(t, s) <= 1/b_t, and over the first steps for being
+        the reselection function of some random selection at all.
         """
         if self.memoryless or steps < 2:
             return
@@ -86,6 +89,34 @@ class Batches(ABC):
                 raise InvalidArgument(
                     f"The scheme {self!r} has P(t, s) = {values[where]:g} at t = {t}, s = {times[where]:g}, "
                     f"outside [0, 1/b] = [0, {limit:g}]. P(t, s) must be a conditional probability divided by b_t."
+                )
+        self._check_law(fractions[:_LAW_STEPS])
+
+    def _check_law(self, fractions: np.ndarray) -> None:
+        """Raise `InvalidArgument` if a probability that follows from P is negative, over the steps of `fractions`.
+
+        The chance g(t, s) that a sample selected at s is selected next at t, and none in between, solves the renewal
+        equation b_t P(t, s) = g(t, s) + sum_{s<v<t} g(v, s) b_t P(t, v). Each must be at least 0, and they must add up
+        to at most 1; likewise for the first selection after the start (column 0 of the tables).
+        """
+        steps = len(fractions)
+        chance = np.zeros((steps + 1, steps + 1))
+        for t, fraction in enumerate(fractions):
+            chance[t + 1, 0] = fraction
+            chance[t + 1, 1 : t + 1] = fraction * np.asarray(self.reselection(t, np.arange(t, dtype=float)))
+        later = chance * (np.arange(steps + 1) > 0)
+        first = np.linalg.solve(np.eye(steps + 1) + later, chance)
+        for s in range(steps + 1):
+            column = first[s + 1 :, s]
+            total = np.cumsum(column)
+            bad = (column < -1e-9) | (total > 1 + 1e-9)
+            if bad.any():
+                t = s + int(np.argmax(bad))
+                event = f"selected at s = {s - 1} is selected next" if s else "is selected for the first time"
+                raise InvalidArgument(
+                    f"The scheme {self!r}: no random selection has this P(t, s). The chance that a sample {event} at "
+                    f"t = {t} comes out as {column[t - s]:.3g}, and at or before it as {total[t - s]:.3g}. "
+                    "Correct `reselection` or `fractions`."
                 )
 
 
