@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from reference_sweep import closed, enumerated, law, sweep
 
 import sgdmft as sg
+from reference_sweep import closed, enumerated, law, sweep
 from sgdmft.errors import InvalidArgument
 
 TALK = sg.GaussianLeastSquares(alpha=1.5)
@@ -75,14 +75,10 @@ class Resting(sg.Batches):
 
     def __init__(self, rest, chance):
         self.rest, self.chance, self.fraction = rest, chance, 1.0 / (rest + 1.0 / chance)
-        length = 4096
-        gap = np.zeros(length)
-        gap[rest + 1 :] = chance * (1 - chance) ** np.arange(length - rest - 1)
-        density = np.zeros(length)
-        for lag in range(1, length):  # h(lag) = gap(lag) + (1 - chance) [...]: one geometric step of the renewal equation
-            back = density[lag - rest - 1] if lag > rest else 0.0
-            just = float(lag == rest + 1)
-            density[lag] = (1 - chance) * density[lag - 1] + chance * (just + back) if lag > rest else 0.0
+        density = np.zeros(4096)  # h(lag) of the next selections; after the rest the gap is geometric
+        density[rest + 1] = chance
+        for lag in range(rest + 2, len(density)):
+            density[lag] = (1 - chance) * density[lag - 1] + chance * density[lag - rest - 1]
         self.density = density
 
     def fractions(self, steps):
@@ -120,7 +116,7 @@ def test_compressed_equals_dense(batches, case):
     model, options = case_for(batches, case)
     if case == "schedule":  # a smooth one, so that there is something to compress
         rate = 0.02 * smallness(batches)
-        options = {"learning_rate": lambda t: rate * (1 + 1 / (1 + 0.02 * t)), "momentum": lambda t: 0.5 / (1 + 0.1 * t)}
+        options = {"learning_rate": lambda t: rate + rate / (1 + 0.02 * t), "momentum": lambda t: 0.5 / (1 + 0.1 * t)}
     steps = longest(batches, 400)
     dense = solve(model, batches, steps, sg.Dense(threads=1), two_time=24, **options)
     compressed = solve(model, batches, steps, sg.Compressed(tolerance=1e-7, order=5), two_time=24, **options)
@@ -165,7 +161,8 @@ def test_helpers_reject_wrong_answers():
 def test_one_batch_is_full_batch(case, method):
     model, options = CASES[case]
     full = solve(model, sg.FullBatch(), 40, sg.Dense(), **options)
-    for batches in (sg.Bernoulli(1.0), sg.Shuffled(1), sg.Cyclic(1), sg.Persistent(1.0, memory=0.7), General(sg.FullBatch())):
+    same = [sg.Bernoulli(1.0), sg.Shuffled(1), sg.Cyclic(1), sg.Persistent(1.0, memory=0.7), General(sg.FullBatch())]
+    for batches in same:
         one = solve(model, batches, 40, method, **options)
         assert_equal(one, full, 1e-12 if isinstance(method, sg.Dense) else 1e-6)
 
@@ -267,7 +264,9 @@ def test_a_scheme_of_ones_own(case):
         assert_equal(one, other)
 
 
-@pytest.mark.parametrize("scheme", [sg.Shuffled(6), sg.Cyclic(4), Resting(5, 0.9)], ids=["shuffled", "cyclic", "resting"])
+@pytest.mark.parametrize(
+    "scheme", [sg.Shuffled(6), sg.Cyclic(4), Resting(5, 0.9)], ids=["shuffled", "cyclic", "resting"]
+)
 def test_undeclared_phases_cost_time_but_no_accuracy(scheme):
     dense = solve(TALK, scheme, 500, sg.Dense(threads=1), learning_rate=0.1, two_time=24)
     hidden = solve(TALK, General(scheme), 500, sg.Compressed(tolerance=1e-8, order=6), learning_rate=0.1, two_time=24)
@@ -353,8 +352,8 @@ def test_overlaps_of_vectors_and_causality(batches, alpha, rate, momentum, tempe
     assert (np.triu(R) == 0).all()
     assert (np.diagonal(R, -1) == 1).all()
     # What the algorithm does from step 20 on leaves everything up to step 20 as it was, bit for bit.
-    later = {**algorithm, "learning_rate": lambda t: eta if t < 20 else 2 * eta, "temperature": lambda t: temperature + (t >= 20)}
-    other = sg.solve(model, sg.Descent(**later), steps=30, **options)
+    later = {"learning_rate": lambda t: eta * (1 + (t >= 20)), "temperature": lambda t: temperature + (t >= 20)}
+    other = sg.solve(model, sg.Descent(**{**algorithm, **later}), steps=30, **options)
     for name in ("magnetization", "norm", "loss"):
         np.testing.assert_array_equal(other[name][:21], run[name][:21])
     np.testing.assert_array_equal(other.correlation[:21, :21], C[:21, :21])
