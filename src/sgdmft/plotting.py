@@ -1,0 +1,318 @@
+"""Pictures of trajectories on matplotlib axes: theory as lines, simulations as points with error bars.
+
+Every function takes the axes to draw on (new ones where none are given) and returns them. Nothing global is set: neither
+the backend nor the style; matplotlib is imported when a picture is drawn. Colours are those of Okabe and Ito, which
+readers with any colour vision tell apart; equal algorithms have equal colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdmft.batches import Bernoulli, FullBatch
+from sgdmft.errors import InvalidArgument
+from sgdmft.models import Teacher
+from sgdmft.trajectory import QUANTITIES, Trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Okabe and Ito's colours, darkest first; yellow is left out, being too light on white.
+COLORS = ("#222222", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+
+_POINTS = 22  # simulation points along a curve
+_LOGARITHMIC = ("loss", "distance", "generalization_error")
+_FLOOR = 1e-12  # below it a loss or a distance is rounding noise
+
+
+def figure(columns: int = 1, rows: int = 1, *, width: float = 4.2, height: float = 3.3) -> tuple[Figure, np.ndarray]:
+    """A figure made without pyplot, for files, and its axes of shape (rows, columns)."""
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return made, made.subplots(rows, columns, squeeze=False)
+
+
+def learning_curves(
+    *trajectories: Trajectory,
+    axes: Sequence[Axes] | np.ndarray | None = None,
+    quantities: Sequence[str] = ("loss", "magnetization", "distance"),
+    labels: Sequence[str] | None = None,
+) -> np.ndarray:
+    """One-time quantities against steps.
+
+    Parameters
+    ----------
+    trajectories : Trajectory
+        Theories become lines; simulations become points with bars of one standard error.
+    axes : one for each of the quantities
+    quantities : names from `sgdmft.trajectory.QUANTITIES`
+    labels : one for each trajectory; default the algorithm, said once for theory and simulation
+
+    Returns
+    -------
+    ndarray of Axes
+    """
+    panels = _panels(axes, len(quantities))
+    names = list(labels) if labels is not None else [algorithm_label(run) for run in trajectories]
+    if len(names) != len(trajectories):
+        raise InvalidArgument(f"There are {len(trajectories)} trajectories, but {len(names)} labels.")
+    colors = palette(names)
+    for quantity, panel in zip(quantities, panels, strict=True):
+        for run, name in zip(trajectories, names, strict=True):
+            _curve(panel, run, quantity, colors[name])
+        _dress(panel, "steps $t$", QUANTITIES[quantity][1])
+        panel.set_xscale("log")
+        if quantity in _LOGARITHMIC:
+            panel.set_yscale("log")
+    _legend(panels[0], names, trajectories, colors)
+    panels[0].set_title(setting(trajectories), loc="left", fontsize=9)
+    return panels
+
+
+def two_time(
+    *trajectories: Trajectory,
+    waiting: Sequence[int],
+    axes: Axes | None = None,
+    quantity: str = "correlation",
+    normalized: bool = False,
+) -> Axes:
+    """C(t_w + tau, t_w) against tau, a colour for each waiting time; theories are lines, simulations points.
+
+    Parameters
+    ----------
+    waiting : waiting times t_w
+        Each must be among the saved times of every trajectory: pass them in `Save(two_time=...)`.
+    quantity : 'correlation' or 'response'
+    normalized : bool
+        Divide by C(t_w, t_w).
+
+    Raises
+    ------
+    InvalidArgument
+        When a waiting time was not saved.
+    """
+    (panel,) = _panels(None if axes is None else [axes], 1)
+    shades = _shades(len(waiting))
+    for run in trajectories:
+        values, errors = run[quantity], run.error(quantity)
+        for start, color in zip(waiting, shades, strict=True):
+            column = np.flatnonzero(run.two_time == start)
+            if len(column) == 0:
+                saved = run.two_time
+                near = f"the nearest is {saved[np.argmin(np.abs(saved - start))]}" if len(saved) else "none were saved"
+                raise InvalidArgument(f"The waiting time {start} is not among the saved times; {near}.")
+            j = int(column[0])
+            lag = run.two_time[j + 1 :] - start
+            scale = values[j, j] if normalized else 1.0
+            curve, bars = values[j + 1 :, j] / scale, errors[j + 1 :, j] / scale
+            if run.kind == "simulation":
+                keep = _thinned(lag)
+                _points(panel, lag[keep], curve[keep], bars[keep], color)
+            else:
+                panel.plot(lag, curve, color=color, lw=1.8, label=f"$t_w = {start}$")
+    panel.set_xscale("log")
+    symbol = {"correlation": "C", "response": "R"}[quantity]
+    below = "/C(t_w,t_w)" if normalized else ""
+    _dress(panel, r"$\tau$ (steps)", rf"${symbol}(t_w+\tau,\,t_w){below}$")
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    panel.set_title(setting(trajectories), loc="left", fontsize=9)
+    return panel
+
+
+def relaxation(
+    times: Mapping[str, tuple[Any, Any]],
+    fits: Mapping[str, Any] | None = None,
+    *,
+    axes: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """Relaxation time tau against alpha, with fitted power laws and their thresholds.
+
+    Parameters
+    ----------
+    times : label -> (alphas, taus); infinite ones are not shown
+    fits : label -> callable fit with `threshold`, `interval` and `alphas` (the points it was fitted to)
+        See `sgdmft.thresholds`. The fit is drawn over its window, dashed beyond; the interval of alpha* is a band at the
+        top of the axes.
+    """
+    (panel,) = _panels(None if axes is None else [axes], 1)
+    colors = palette(list(times))
+    for name, (alphas, taus) in times.items():
+        x, y = np.asarray(alphas, dtype=float), np.asarray(taus, dtype=float)
+        seen = np.isfinite(y)
+        panel.plot(x[seen], y[seen], "o", ms=4.5, color=colors[name], mfc="white", mew=1.3, label=name, zorder=3)
+        fit = (fits or {}).get(name)
+        if fit is not None:
+            low, high = float(np.min(fit.alphas)), float(np.max(fit.alphas))
+            inside = np.linspace(low, high, 200)
+            panel.plot(inside, fit(inside), color=colors[name], lw=1.6)
+            panel.axvspan(*fit.interval, ymin=0.955, color=colors[name], alpha=0.35, lw=0)
+            panel.axvline(fit.threshold, ymin=0.955, color=colors[name], lw=1.6)
+    panel.set_yscale("log")
+    _dress(panel, r"$\alpha$", r"relaxation time $\tau$ (steps)")
+    panel.legend(frameon=False, fontsize=9, handlelength=1.0)
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def power_law_collapse(
+    times: Mapping[str, tuple[Any, Any]], fits: Mapping[str, Any], *, axes: Axes | None = None
+) -> Axes:
+    """The same relaxation times against alpha - alpha*, on logarithmic axes, with the fitted laws."""
+    (panel,) = _panels(None if axes is None else [axes], 1)
+    colors = palette(list(times))
+    for name, fit in fits.items():
+        x, y = (np.asarray(values, dtype=float) for values in times[name])
+        distance = x - fit.threshold
+        seen = np.isfinite(y) & (distance > 0)
+        panel.plot(distance[seen], y[seen], "o", ms=4.5, color=colors[name], mfc="white", mew=1.3, zorder=3)
+        inside = np.linspace(float(np.min(fit.alphas)), float(np.max(fit.alphas)), 200)
+        panel.plot(
+            inside - fit.threshold, fit(inside), color=colors[name], lw=1.6, label=rf"{name}: $\nu={fit.exponent:.2f}$"
+        )
+    panel.set_xscale("log")
+    panel.set_yscale("log")
+    _dress(panel, r"$\alpha - \alpha^*$", r"relaxation time $\tau$ (steps)")
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    return panel
+
+
+def z_scores(table: Mapping[str, tuple[Any, Any]], bound: float, *, axes: Axes | None = None, title: str = "") -> Axes:
+    """Standardized differences between simulation and theory against steps, and the band that holds all by chance.
+
+    Parameters
+    ----------
+    table : label -> (steps, z-scores)
+    bound : largest |z| expected by chance at the stated false-alarm probability
+    """
+    (panel,) = _panels(None if axes is None else [axes], 1)
+    colors = palette(list(table))
+    panel.axhspan(-bound, bound, color="#000000", alpha=0.07, lw=0)
+    panel.axhline(0.0, color="#000000", lw=0.8, alpha=0.5)
+    for name, (steps, z) in table.items():
+        panel.plot(steps, z, "o", ms=3.5, color=colors[name], label=name)
+    panel.set_xscale("log")
+    reach = 1.35 * max(bound, *(float(np.max(np.abs(z))) for _, z in table.values()))
+    panel.set_ylim(-reach, reach)
+    _dress(panel, "steps $t$", "$z$ = (simulation − theory)/error")
+    panel.legend(frameon=False, fontsize=9, ncols=4, handlelength=0.8, loc="upper left")
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+# -- names and colours -------------------------------------------------------------------------------------------------
+
+
+def algorithm_label(run: Trajectory) -> str:
+    """What tells the algorithm from others in a legend: b for the talk's SGD, the scheme for the rest."""
+    algorithm = run.algorithm
+    if algorithm is None:
+        return run.kind
+    if isinstance(algorithm.batches, FullBatch):
+        return "gradient descent, $b=1$"
+    if isinstance(algorithm.batches, Bernoulli) and isinstance(algorithm.batches.fraction, float):
+        return f"SGD, $b={algorithm.batches.fraction:g}$"
+    return repr(algorithm.batches)
+
+
+def setting(trajectories: Sequence[Trajectory]) -> str:
+    """What the trajectories share: alpha, eta, m_0, label noise and, for simulations, N and the number of samples."""
+    runs = [run for run in trajectories if run.model is not None and run.algorithm is not None]
+    if not runs:
+        return ""
+    entries = [_setting(run) for run in runs]
+    shared = [text for text in entries[0] if all(text in other for other in entries)]
+    sizes = sorted(
+        {(run.dataset.attrs["size"], run.dataset.attrs["samples"]) for run in runs if "size" in run.dataset.attrs}
+    )
+    shared += [f"$N={size}$ ({samples} samples)" for size, samples in sizes]
+    return ",  ".join(shared)
+
+
+def _setting(run: Trajectory) -> list[str]:
+    parts = [rf"$\alpha={run.model.alpha:g}$"]
+    if isinstance(run.algorithm.learning_rate, float):
+        parts.append(rf"$\eta={run.algorithm.learning_rate:g}$")
+    if run.start is not None:
+        parts.append(rf"$m_0={run.start.magnetization:g}$")
+    if isinstance(run.model.labels, Teacher):
+        parts += [rf"label noise ${run.model.labels.noise:g}$"] if run.model.labels.noise else []
+    else:
+        parts.append(rf"target ${run.model.labels.value:g}$")
+    return parts
+
+
+def palette(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each different name, in the order of first appearance."""
+    different = list(dict.fromkeys(names))
+    return {name: COLORS[k % len(COLORS)] for k, name in enumerate(different)}
+
+
+def _shades(count: int) -> list[Any]:
+    """Ordered colours for ordered things, from light to dark."""
+    import matplotlib
+
+    return list(matplotlib.colormaps["viridis"](np.linspace(0.85, 0.0, count)))
+
+
+# -- drawing -----------------------------------------------------------------------------------------------------------
+
+
+def _panels(axes: Sequence[Axes] | np.ndarray | None, count: int) -> np.ndarray:
+    if axes is None:
+        from matplotlib import pyplot
+
+        return pyplot.subplots(1, count, figsize=(4.2 * count, 3.3), layout="constrained", squeeze=False)[1][0]
+    panels = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
+    if len(panels) != count:
+        raise InvalidArgument(f"{count} axes are needed, one for each quantity, but {len(panels)} were given.")
+    return panels
+
+
+def _curve(panel: Axes, run: Trajectory, quantity: str, color: str) -> None:
+    time, values, errors = run.time, run[quantity], run.error(quantity)
+    shown = (time > 0) & np.isfinite(values)
+    if quantity in _LOGARITHMIC:
+        shown &= values > _FLOOR
+    time, values, errors = time[shown], values[shown], errors[shown]
+    if run.kind == "simulation":
+        keep = _thinned(time)
+        _points(panel, time[keep], values[keep], errors[keep], color)
+    else:
+        panel.plot(time, values, color=color, lw=1.8)
+
+
+def _points(panel: Axes, x: np.ndarray, y: np.ndarray, error: np.ndarray, color: Any) -> None:
+    panel.errorbar(x, y, error, fmt="o", ms=4, color=color, mfc="white", mew=1.1, elinewidth=1.1, capsize=0, zorder=3)
+
+
+def _thinned(times: np.ndarray) -> np.ndarray:
+    """Indices of about evenly spaced times on a logarithmic axis."""
+    if len(times) <= _POINTS:
+        return np.arange(len(times))
+    wanted = np.geomspace(times[0], times[-1], _POINTS)
+    return np.unique(np.searchsorted(times, wanted).clip(0, len(times) - 1))
+
+
+def _legend(panel: Axes, names: Sequence[str], runs: Sequence[Trajectory], colors: Mapping[str, str]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], color=color, lw=1.8, label=name) for name, color in colors.items()]
+    if {run.kind for run in runs} == {"theory", "simulation"}:
+        handles.append(Line2D([], [], color="#777777", lw=1.8, label=r"theory, $N\to\infty$"))
+        style = {"marker": "o", "ms": 4, "mfc": "white", "mew": 1.1, "lw": 0}
+        handles.append(Line2D([], [], color="#777777", label="simulation", **style))
+    panel.legend(handles=handles, frameon=False, fontsize=9, handlelength=1.4)
+
+
+def _dress(panel: Axes, x: str, y: str) -> None:
+    panel.set_xlabel(x)
+    panel.set_ylabel(y)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.tick_params(which="both", direction="out")
+    panel.margins(x=0.02)
