@@ -1,7 +1,7 @@
 """Pictures of trajectories on matplotlib axes: theory as lines, simulations as points with error bars.
 
-Every function takes the axes to draw on (new ones where none are given) and returns them. Nothing global is set: neither
-the backend nor the style; matplotlib is imported when a picture is drawn. Colours are those of Okabe and Ito, which
+Every function takes the axes to draw on (new ones where none are given) and returns them. Nothing global is set, not
+the backend and not the style; matplotlib is imported when a picture is drawn. Colours are those of Okabe and Ito, which
 readers with any colour vision tell apart; equal algorithms have equal colours.
 """
 
@@ -136,9 +136,8 @@ def relaxation(
     Parameters
     ----------
     times : label -> (alphas, taus); infinite ones are not shown
-    fits : label -> callable fit with `threshold`, `interval` and `alphas` (the points it was fitted to)
-        See `sgdmft.thresholds`. The fit is drawn over its window, dashed beyond; the interval of alpha* is a band at the
-        top of the axes.
+    fits : label -> fit, see `sgdmft.thresholds`
+        Drawn over the window of its points; a mark and a band at the top of the axes are alpha* and its interval.
     """
     (panel,) = _panels(None if axes is None else [axes], 1)
     colors = palette(list(times))
@@ -182,24 +181,27 @@ def power_law_collapse(
     return panel
 
 
-def z_scores(table: Mapping[str, tuple[Any, Any]], bound: float, *, axes: Axes | None = None, title: str = "") -> Axes:
-    """Standardized differences between simulation and theory against steps, and the band that holds all by chance.
+def z_scores(comparisons: Mapping[str, Any], *, axes: Axes | None = None, title: str = "") -> Axes:
+    """Standardized differences between simulation and theory against steps, over the band that a right theory stays in.
 
     Parameters
     ----------
-    table : label -> (steps, z-scores)
-    bound : largest |z| expected by chance at the stated false-alarm probability
+    comparisons : label -> `sgdmft.Comparison`
+        All with the same threshold (same number of entries, samples and false-alarm rate); the band is the widest.
     """
     (panel,) = _panels(None if axes is None else [axes], 1)
-    colors = palette(list(table))
+    colors = palette(list(comparisons))
+    bound = max(found.threshold for found in comparisons.values())
     panel.axhspan(-bound, bound, color="#000000", alpha=0.07, lw=0)
     panel.axhline(0.0, color="#000000", lw=0.8, alpha=0.5)
-    for name, (steps, z) in table.items():
-        panel.plot(steps, z, "o", ms=3.5, color=colors[name], label=name)
+    for k, (name, found) in enumerate(comparisons.items()):
+        shift = 1.025 ** (k - (len(comparisons) - 1) / 2)  # side by side, not on top of each other
+        steps = np.array([score.time for score in found.scores]) * shift
+        panel.plot(steps, [score.z for score in found.scores], "o", ms=3.6, alpha=0.8, color=colors[name], label=name)
     panel.set_xscale("log")
-    reach = 1.35 * max(bound, *(float(np.max(np.abs(z))) for _, z in table.values()))
+    reach = 1.35 * max(bound, *(abs(found.worst.z) for found in comparisons.values()))
     panel.set_ylim(-reach, reach)
-    _dress(panel, "steps $t$", "$z$ = (simulation − theory)/error")
+    _dress(panel, "steps $t$", "$z$-score")
     panel.legend(frameon=False, fontsize=9, ncols=4, handlelength=0.8, loc="upper left")
     panel.set_title(title, loc="left", fontsize=9)
     return panel

@@ -18,7 +18,9 @@ from sgdmft.reports.section import Figure, Section, Table
 __all__ = ["SECTIONS", "Figure", "Outcome", "Section", "Table", "write"]
 
 #: Name -> expected seconds on two cores (full, quick), which weigh the progress bar; the module has the same name.
-SECTIONS: dict[str, tuple[float, float]] = {}
+SECTIONS: dict[str, tuple[float, float]] = {
+    "learning_curves": (40.0, 8.0),
+}
 
 
 @dataclass
