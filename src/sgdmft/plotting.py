@@ -89,7 +89,8 @@ def two_time(
         Each must be among the saved times of every trajectory: pass them in `Save(two_time=...)`.
     quantity : 'correlation' or 'response'
     normalized : bool
-        Divide by C(t_w, t_w).
+        Divide by sqrt(C(t_w + tau, t_w + tau) C(t_w, t_w)): of C that is the cosine of the angle between the weight
+        vectors at the two times, and is written with a hat.
 
     Raises
     ------
@@ -108,7 +109,8 @@ def two_time(
                 raise InvalidArgument(f"The waiting time {start} is not among the saved times; {near}.")
             j = int(column[0])
             lag = run.two_time[j + 1 :] - start
-            scale = values[j, j] if normalized else 1.0
+            norms = np.diagonal(run["correlation"])
+            scale = np.sqrt(norms[j + 1 :] * norms[j]) if normalized else 1.0
             curve, bars = values[j + 1 :, j] / scale, errors[j + 1 :, j] / scale
             if run.kind == "simulation":
                 keep = _thinned(lag)
@@ -117,8 +119,8 @@ def two_time(
                 panel.plot(lag, curve, color=color, lw=1.8, label=f"$t_w = {start}$")
     panel.set_xscale("log")
     symbol = {"correlation": "C", "response": "R"}[quantity]
-    below = "/C(t_w,t_w)" if normalized else ""
-    _dress(panel, r"$\tau$ (steps)", rf"${symbol}(t_w+\tau,\,t_w){below}$")
+    hat = rf"\hat {symbol}" if normalized else symbol
+    _dress(panel, r"$\tau$ (steps)", rf"${hat}(t_w+\tau,\,t_w)$")
     panel.legend(frameon=False, fontsize=9, handlelength=1.4)
     panel.set_title(setting(trajectories), loc="left", fontsize=9)
     return panel

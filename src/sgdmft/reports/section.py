@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sgdmft.algorithms import SGD, Descent, GradientDescent
 from sgdmft.progress import Parts
 
 if TYPE_CHECKING:
@@ -53,6 +54,13 @@ class Section:
     tables: Sequence[Table] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def descent(learning_rate: float, fraction: float) -> Descent:
+    """Gradient descent for b = 1, the talk's SGD for b < 1."""
+    if fraction == 1.0:
+        return GradientDescent(learning_rate=learning_rate)
+    return SGD(learning_rate=learning_rate, batch_fraction=fraction)
 
 
 def side_by_side(
