@@ -38,7 +38,7 @@ def build(
         for fraction in fractions
     }
     runs = dict(zip(fractions, side_by_side(jobs, progress).values(), strict=True))
-    picture, panels = plotting.figure(len(runs), 1, width=4.6, height=3.5)
+    picture, panels = plotting.figure(len(runs), 1, width=3.5, height=3.0)
     for panel, run in zip(panels[0], runs.values(), strict=True):
         plotting.two_time(run, waiting=waiting, axes=panel, normalized=True)
         panel.set_title(f"{plotting.algorithm_label(run)}:  {plotting.setting([run])}", loc="left", fontsize=9)

@@ -46,9 +46,9 @@ def build(
     comparisons = {fraction: sg.compare(theories[fraction], data[fraction], times=8) for fraction in fractions}
 
     near = near_threshold(fractions, learning_rate)
-    curves, panels = plotting.figure(3, 1)
+    curves, panels = plotting.figure(3, 1, width=3.5, height=3.0)
     plotting.learning_curves(*theories.values(), *data.values(), axes=panels[0])
-    slow, panels = plotting.figure(3, 1)
+    slow, panels = plotting.figure(3, 1, width=3.5, height=3.0)
     plotting.learning_curves(*near.values(), axes=panels[0])
     scores, panels = plotting.figure(1, 1, width=6.4, height=2.7)
     plotting.z_scores({f"$b={fraction:g}$": found for fraction, found in comparisons.items()}, axes=panels[0, 0])

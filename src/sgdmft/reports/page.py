@@ -13,6 +13,7 @@ from sgdmft.reports.section import Figure, Section, Table
 from sgdmft.trajectory import Trajectory, provenance
 
 _DPI = 160
+_PIXELS_PER_INCH = 92  # on the page: text in the pictures about as large as the captions
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --soft: #5b626b; --paper: #fff; --line: #d9dde2; --card: #f6f7f9; }
@@ -121,8 +122,9 @@ def _section(section: Section) -> str:
 def _figure(figure: Figure) -> str:
     data = base64.b64encode(_png(figure)).decode()
     alt = html.escape(figure.name.replace("_", " "))
+    width = round(_PIXELS_PER_INCH * figure.figure.get_size_inches()[0])
     return (
-        f'<figure><img alt="{alt}" src="data:image/png;base64,{data}">'
+        f'<figure><img alt="{alt}" style="max-width: {width}px" src="data:image/png;base64,{data}">'
         f"<figcaption>{figure.caption}</figcaption></figure>"
     )
 
