@@ -1,7 +1,8 @@
 r"""The answer of every run, of the theory and of a simulation alike: one type, with an xarray dataset inside.
 
 Notation: C(t,t') = x(t).x(t')/N is `correlation`, R(t,t') the `response` to a unit kick added to x(t'+1), so that
-R(t'+1,t') = 1, m(t) = x(t).x*/N the `magnetization`, H/N the `loss`; time is counted in steps. A simulation has for
+R(t'+1,t') = 1, chi(t,t_w) = sum_{t_w <= s < t} R(t,s) eta_s the `integrated_response` to a field in the gradient from
+t_w on, m(t) = x(t).x*/N the `magnetization`, H/N the `loss`; time is counted in steps. A simulation has for
 every quantity `name` also `name_error`, its standard error over samples.
 """
 
@@ -39,6 +40,10 @@ QUANTITIES: dict[str, tuple[str, str, str]] = {
     "generalization_error": ("error on a fresh sample", r"$\epsilon_g(t)$", "1"),
     "correlation": ("two-time correlation", r"$C(t,t')$", "1"),
     "response": ("response to a unit kick", r"$R(t,t')$", "1"),
+    "integrated_response": ("response to a field switched on at t'", r"$\chi(t,t')$", "1"),
+    "replica_overlap": ("overlap of two runs with the same data", r"$C_{12}(t,t)$", "1"),
+    "replica_correlation": ("two-time correlation of two runs", r"$C_{12}(t,t')$", "1"),
+    "label_response": ("response of a residual to minus its label", r"$\partial r(t)/\partial(-y)$", "1"),
 }
 _ONE_TIME = ("magnetization", "loss", "norm", "distance", "generalization_error")
 _FORMAT = "sgdmft trajectory 1"
@@ -138,7 +143,8 @@ class Trajectory:
         status: Status = Status.COMPLETED,
         attributes: Mapping[str, Any] | None = None,
     ) -> Trajectory:
-        """Assemble from arrays: `quantities` of shape (len(time),), two-time ones of shape (len(two_time),) * 2.
+        """Assemble from arrays: `quantities` of shape (len(time),), two-time ones of shape (len(two_time),) * 2
+        or, where they are wanted at the saved times only, (len(two_time),).
 
         A missing `distance` or `generalization_error` is computed from m and C(t,t).
         """
@@ -155,7 +161,7 @@ class Trajectory:
             for axis in ("saved_time", "earlier_time"):
                 coordinates[axis] = (axis, np.asarray(two_time), {"units": "steps"})
             for name, values in (two_time_quantities or {}).items():
-                variables[name] = (("saved_time", "earlier_time"), values, _attributes(name))
+                variables[name] = (("saved_time", "earlier_time")[: values.ndim], values, _attributes(name))
         objects = {"model": model, "algorithm": algorithm, "start": start}
         attrs = {
             "format": _FORMAT,

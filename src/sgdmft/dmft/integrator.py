@@ -246,6 +246,12 @@ class Integrator:
         self._compiled(1, self._ones, rates, out, True)  # the loss does not depend on the scheme of the step at t
         return out[0]
 
+    def label_response(self) -> float:
+        """sum_s dE[r(t)]/dxi(s), the response of r(t) to minus its label: sum_s L(t,s) of (4.2) with P(t,v) = 1."""
+        self.measure()
+        past = self.history
+        return float(1.0 - past.vec[kernel.L_ROW, : past.n] @ past.vec[kernel.WEIGHT, : past.n])  # it holds L^T k
+
     def _grow(self) -> History:
         past = self.history
         capacity = (3 * len(past.end) // 2 // past.leaf + 1) * past.leaf
@@ -280,6 +286,14 @@ class Integrator:
     def response_row(self, times: np.ndarray) -> np.ndarray:
         """R(t, s) at past times s < t, shape (len(times),)."""
         return self.history.row_at(kernel.R_ROW, times) / self.rates.learning_rate[times]
+
+    def integrated_response_row(self, times: np.ndarray) -> np.ndarray:
+        """chi(t, t_w) = sum_{t_w <= s < t} R(t, s) eta_s, the response to a field switched on at t_w, shape (len(times),)."""
+        if len(times) == 0:
+            return np.zeros(0)
+        first = int(np.min(times))
+        row = self.history.row_at(kernel.R_ROW, np.arange(first, self.t))
+        return np.cumsum(row[::-1])[::-1][times - first]
 
     def correlation_row(self, times: np.ndarray) -> np.ndarray:
         """C(t, s) at past times s < t, shape (len(times),)."""

@@ -34,7 +34,8 @@ class _Record:
         self.values = np.zeros((len(self.times), 4))
         self.count = 0
         self.saved = problem.save.two_times(problem.steps)
-        self.rows = np.zeros((3, len(self.saved), len(self.saved)))
+        self.rows = np.zeros((4, len(self.saved), len(self.saved)))
+        self.label_response = np.zeros(len(self.saved))
         self.rows_count = 0
 
     def add(self, t: int, out: np.ndarray) -> None:
@@ -52,7 +53,7 @@ class _Record:
         self.count += 1
 
     def add_row(self, run: Integrator) -> None:
-        """C(t, .), R(t, .) (and C12) at the current time, which is the next saved one."""
+        """C(t, .), R(t, .), chi(t, .) (and C12) at the current time, which is the next saved one."""
         i = self.rows_count
         past = self.saved[:i]
         self.rows[0, i, :i] = run.correlation_row(past)
@@ -60,6 +61,8 @@ class _Record:
         self.rows[1, i, :i] = run.response_row(past)
         self.rows[2, i, :i] = run.history.row_at(kernel.C12_ROW, past)
         self.rows[2, i, i] = run.history.state[kernel.C12_NOW]
+        self.rows[3, i, :i] = run.integrated_response_row(past)
+        self.label_response[i] = run.label_response()
         self.rows_count = i + 1
 
     def next_saved(self) -> int | None:
@@ -162,7 +165,12 @@ def _trajectory(
     m, norm, loss, replica = record.values[: record.count].T
     quantities = {"magnetization": m, "loss": loss, "norm": norm}
     rows = record.rows[:, : record.rows_count, : record.rows_count]
-    two_time = {"correlation": _symmetric(rows[0]), "response": rows[1]}
+    two_time = {
+        "correlation": _symmetric(rows[0]),
+        "response": rows[1],
+        "integrated_response": rows[3],
+        "label_response": record.label_response[: record.rows_count],
+    }
     if problem.replicas:
         quantities["replica_overlap"] = replica
         two_time["replica_correlation"] = _symmetric(rows[2])
@@ -237,7 +245,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 # -- checkpoints ---------------------------------------------------------------------------------------------------
 
 _STATE = ("ops", "row", "end", "band", "band_start", "vec", "state", "counters", "panels", "accepted")
-_RECORD = ("times", "values", "count", "saved", "rows", "rows_count")
+_RECORD = ("times", "values", "count", "saved", "rows", "label_response", "rows_count")
 
 
 def _key(problem: Problem, method: Dense | Compressed) -> str:
