@@ -101,6 +101,10 @@ class Bulk:
     def critical(self) -> np.ndarray:
         """g at the edges of the bulk, in the order of `edges`: real roots of g^2 (1 - w g)^2 dz/dg."""
         a, w, v = self.alpha, self.gradient_variance, self.curvature_variance
+        if v == 0.0:
+            return np.array(
+                [1.0 / (w * (1.0 - math.sqrt(a))) if a != 1.0 else -math.inf, 1.0 / (w * (1.0 + math.sqrt(a)))]
+            )
         one = np.array([1.0, -2.0 * w, w * w])  # (1 - w g)^2, ascending
         quartic = np.zeros(5)
         quartic[:3] -= one
@@ -117,6 +121,8 @@ class Bulk:
 
         Without semicircle part and with alpha < 1, a mass 1 - alpha sits exactly at `shift`, outside of these edges.
         """
+        if self.curvature_variance == 0.0:
+            return self.shift + self.gradient_variance * (1.0 + np.array([-1.0, 1.0]) * math.sqrt(self.alpha)) ** 2
         return self.point(self.critical)
 
     @property
@@ -134,18 +140,20 @@ class Bulk:
         z = np.atleast_1d(np.asarray(z, dtype=float))
         a, w, v = self.alpha, self.gradient_variance, self.curvature_variance
         y = z.ravel() - self.shift
+        if v == 0.0:  # a density may diverge at 0
+            y[np.abs(y) < 1e-15 * w] = 1e-15 * w
         # v w g^3 - (v + w y) g^2 + (y + w - a w) g - 1 = 0
         table = np.stack([np.full_like(y, v * w), -(v + w * y), y + w - a * w, np.full_like(y, -1.0)], axis=1)
         roots = _roots(table)
-        inside = np.argmin(roots.imag, axis=1)
+        inside = np.argmin(np.imag(roots), axis=1)
         g = np.take_along_axis(roots, inside[:, None], axis=1)[:, 0]
-        g[g.imag > -1e-9 * np.abs(g)] = np.nan
+        g[np.imag(g) > -1e-9 * np.abs(g)] = np.nan
         return g.reshape(z.shape)
 
     def density(self, z) -> np.ndarray:
         """Eigenvalues per weight and unit of z, elementwise; zero outside the bulk (the flat directions' peak left out)."""
         g = self.stieltjes(z)
-        return np.where(np.isnan(g.real), 0.0, -g.imag / math.pi)
+        return np.where(np.isnan(g), 0.0, -np.imag(g) / math.pi)
 
     def fraction_below(self, z: float, *, nodes: int = 400) -> float:
         """Fraction of eigenvalues below z: the integral of the density, by Gauss's rule in the angle of each part."""
@@ -271,10 +279,10 @@ def spectrum(trajectory: Trajectory, time: int) -> Spectrum:
     Examples
     --------
     >>> import sgdmft as sg
-    >>> theory = sg.solve(sg.GaussianLeastSquares(alpha=2.0), sg.SGD(0.1, 0.3), steps=40, start=sg.Start(magnetization=0.0))
-    >>> now = spectrum(theory, 40)
+    >>> theory = sg.solve(sg.GaussianLeastSquares(alpha=3.0), sg.SGD(0.1, 0.3), steps=30, start=sg.Start(magnetization=0.0))
+    >>> now = spectrum(theory, 30)
     >>> print(f"{now.bulk.lower_edge:.4f} {now.descent.eigenvalue:.4f} {now.descent.overlap:.4f} {now.descent.exact}")
-    -0.3003 -0.6045 0.4839 True
+    -0.6285 -0.7750 0.4652 True
     """
     model, algorithm = trajectory.model, trajectory.algorithm
     if trajectory.kind != "theory" or not isinstance(model, GaussianLeastSquares) or algorithm is None:
@@ -298,10 +306,10 @@ def spectrum(trajectory: Trajectory, time: int) -> Spectrum:
     f, w = model.covariance, law.gradient_variance
     label = float(trajectory["label_response"][i])
     constant = model.alpha * (w - float(f.derivative(m, order=2)) * label) + decay
-    block = (np.array([[value]]) for value in (constant, model.alpha * w, law.curvature_variance))
+    block = np.array([constant, model.alpha * w, law.curvature_variance]).reshape(3, 1, 1)
     signal = np.array([math.sqrt(max(1.0 - m * m / q, 0.0))])
     exact = m == 0.0 and float(f.derivative(0.0)) == 0.0
-    return Spectrum(time=time, bulk=law, outliers=_outliers(law, *block, signal, exact=exact))
+    return Spectrum(time=time, bulk=law, outliers=_outliers(law, block[0], block[1], block[2], signal, exact=exact))
 
 
 def _outliers(
@@ -320,12 +328,14 @@ def _outliers(
         return law.point(g) * np.eye(len(constant)) - constant - gradient * w * g / (1.0 - w * g) - curvature * g
 
     found = []
-    for edge in (law.critical[0], law.critical[-1]):
+    for edge, sign in ((law.critical[0], -1.0), (law.critical[-1], 1.0)):
+        if not (edge * sign > 0.0 and math.isfinite(edge)):  # without semicircle part: nothing lies below
+            continue
         far = 1e-9 * edge  # z -> -+ infinity, where K has the sign of z
         for i in range(len(constant)):
             if np.linalg.eigvalsh(inverse(edge))[i] * edge >= 0.0:
                 continue
-            g = brentq(lambda g, i=i: g * np.linalg.eigvalsh(inverse(g))[i], far, edge, xtol=1e-300, rtol=1e-14)
+            g: Any = brentq(lambda g, i=i: g * np.linalg.eigvalsh(inverse(g))[i], far, edge, xtol=1e-300)
             n = np.linalg.eigh(inverse(g))[1][:, i]
             slope = law.point(g, order=1) * np.eye(len(n)) - gradient * w / (1.0 - w * g) ** 2 - curvature
             overlap = float((signal @ n) ** 2 * law.point(g, order=1) / (n @ slope @ n))
@@ -341,9 +351,10 @@ def _start_residual(model: GaussianLeastSquares, m: float, q: float) -> float:
 
 def _value_at(schedule: Any, time: int) -> float:
     """A schedule's value at a step; after its last step, the last value."""
-    if callable(schedule):
-        return float(schedule(time))
-    return float(schedule[min(time, len(schedule) - 1)]) if isinstance(schedule, tuple) else float(schedule)
+    if isinstance(schedule, tuple):
+        return float(schedule[min(time, len(schedule) - 1)])
+    value: Any = schedule(time) if callable(schedule) else schedule
+    return float(value)
 
 
 def _roots(table: np.ndarray) -> np.ndarray:
