@@ -94,3 +94,32 @@ def test_undecided_with_a_reason(model, options):
     limit = sg.stability_limit(model, sg.Descent(learning_rate=ETA, **options))
     assert limit.learning_rate is None
     assert str(limit).startswith("undecided: ")
+
+
+def _growth(model, rate, **options):
+    """Delta(150) / Delta(0) by the theory from just beside the signal."""
+    algorithm = sg.Descent(learning_rate=rate, **options)
+    start = sg.Start(magnetization=1 - 1e-4) if algorithm.spherical else sg.Start(magnetization=1.001, norm=1.002002)
+    theory = sg.solve(model, algorithm, steps=150, start=start, save=sg.Save(two_time=0))
+    return theory.distance[-1] / theory.distance[0]
+
+
+@pytest.mark.parametrize(
+    ("alpha", "options"),
+    [
+        (4.0, {}),
+        (0.5, {}),
+        (4.0, {"momentum": 0.5}),
+        (4.0, {"spherical": True}),
+        (4.0, {"batches": sg.Bernoulli(0.5)}),
+        (4.0, {"batches": sg.Bernoulli(0.1)}),
+        (2.0, {"batches": sg.Bernoulli(0.1), "momentum": 0.5}),
+        (8.0, {"batches": sg.Persistent(0.4, memory=1.0)}),
+        (1.0, {"batches": sg.OnePass(150)}),
+    ],
+)
+def test_the_theory_turns_unstable_at_the_limit(alpha, options):
+    model = _model(alpha)
+    limit = sg.stability_limit(model, sg.Descent(learning_rate=ETA, **options)).learning_rate
+    assert _growth(model, 0.93 * limit, **options) < 1
+    assert _growth(model, 1.07 * limit, **options) > 1.1

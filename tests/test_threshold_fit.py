@@ -57,7 +57,7 @@ def test_exact_law_is_found_exactly(n, exponent):
     assert fit.amplitude == pytest.approx(20.0, rel=1e-5)
     assert fit(TRUTH + distance) == pytest.approx(_law(distance, exponent), rel=1e-5)
     assert fit(fit.threshold) == fit(0.0) == np.inf
-    assert fit.interval[1] - fit.interval[0] < 1e-3  # the grid of the bootstrap
+    assert fit.interval[1] - fit.interval[0] < 1e-4
 
 
 def test_units_and_infinite_times_do_not_matter():
@@ -95,7 +95,7 @@ def test_coverage_with_scatter_alone(confidence):
     assert not low <= _coverage(1, 250, 0.5, noise=0.05, corrections=False)[0] <= high  # a wrong interval is seen
 
 
-@pytest.mark.parametrize(("confidence", "least"), [(0.68, 0.68), (0.95, 0.87)])
+@pytest.mark.parametrize(("confidence", "least"), [(0.68, 0.9), (0.95, 0.95)])
 def test_coverage_of_a_law_with_corrections(confidence, least):
     """Deterministic data that follow another law: the profile interval fails, the quoted one does not."""
     statistical, quoted = _coverage(2, 150, confidence, noise=0.0, corrections=True)

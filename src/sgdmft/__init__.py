@@ -39,6 +39,11 @@ _PUBLIC = {
     "PowerLaw": "thresholds",
     "fit_power_law": "thresholds",
     "relaxation_time": "thresholds",
+    "RelaxationTimes": "thresholds",
+    "relaxation_times": "thresholds",
+    "RecoveryThreshold": "thresholds",
+    "recovery_threshold": "thresholds",
+    "recovery_thresholds": "thresholds",
     "solve": "dmft",
     "estimate": "dmft",
     "Dense": "dmft",
@@ -85,5 +90,14 @@ if TYPE_CHECKING:
     from sgdmft.simulation import SpectralStart, simulate
     from sgdmft.stability import StabilityLimit, stability_limit
     from sgdmft.statics import Equilibrium, equilibrium
-    from sgdmft.thresholds import PowerLaw, fit_power_law, relaxation_time
+    from sgdmft.thresholds import (
+        PowerLaw,
+        RecoveryThreshold,
+        RelaxationTimes,
+        fit_power_law,
+        recovery_threshold,
+        recovery_thresholds,
+        relaxation_time,
+        relaxation_times,
+    )
     from sgdmft.trajectory import Recovered, Save, Status, Trajectory, load
