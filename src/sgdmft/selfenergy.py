@@ -24,7 +24,7 @@ import numpy as np
 from sgdmft import _validation as check
 from sgdmft.errors import InvalidArgument
 from sgdmft.models import Covariance
-from sgdmft.superfield import Superfield, against_signal, onto_signal, signal
+from sgdmft.superfield import NotPointwise, Row, Superfield, against_signal, onto_signal, signal
 
 
 class SelfEnergy:
@@ -80,6 +80,15 @@ class SelfEnergy:
 
     def __repr__(self) -> str:
         return f"SelfEnergy({self.name!r})"
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether Sigma(t,s) depends on row t of Q alone: no operator products, no inverses."""
+        try:
+            self.sigma(Row(np.ones(2), np.zeros(2), np.ones(2)))
+        except NotPointwise:
+            return False
+        return True
 
     def __call__(self, Q: Superfield) -> Superfield:
         """Sigma[Q], checked."""

@@ -85,7 +85,7 @@ class Superfield:
         self._set(C, R, S)
 
     def _set(self, C: np.ndarray, R: np.ndarray, S: np.ndarray) -> None:
-        for name, value in zip(self.__slots__, (C, R, S), strict=True):
+        for name, value in zip(Superfield.__slots__, (C, R, S), strict=True):
             value = value.view()
             value.setflags(write=False)
             object.__setattr__(self, name, value)
@@ -295,6 +295,10 @@ class Superfield:
             )
 
 
+class NotPointwise(InvalidArgument):
+    """An operation that needs the whole superfield was asked of a `Row`."""
+
+
 class Row(Superfield):
     """The latest row of a symmetric superfield: A(t, s) at the signal, at past points s, and at s = t, shape (1, n).
 
@@ -312,12 +316,20 @@ class Row(Superfield):
     measure: np.ndarray
 
     def __init__(self, correlation: np.ndarray, response: np.ndarray, measure: np.ndarray) -> None:
-        self._set(correlation[None, :], response[None, :], response[None, :])
-        object.__setattr__(self, "reverse", self.response)
-        object.__setattr__(self, "measure", measure)
+        self._fill(correlation[None, :], response[None, :], measure)
+
+    def _fill(self, C: np.ndarray, R: np.ndarray, measure: np.ndarray) -> None:
+        """One of these is made for every operation of every step, so its arrays are not guarded against writing."""
+        store = object.__setattr__
+        store(self, "correlation", C)
+        store(self, "response", R)
+        store(self, "reverse", R)
+        store(self, "measure", measure)
 
     def _like(self, C: np.ndarray, R: np.ndarray, S: np.ndarray) -> Row:
-        return Row(C[0], R[0], self.measure)
+        new = Row.__new__(Row)
+        new._fill(C, R, self.measure)
+        return new
 
     @staticmethod
     def _equal_time(part: np.ndarray) -> np.ndarray:
@@ -342,8 +354,8 @@ class Row(Superfield):
     def integral(self) -> np.ndarray:
         return self.response @ self.measure
 
-    def _refusal(self, what: str) -> InvalidArgument:
-        return InvalidArgument(
+    def _refusal(self, what: str) -> NotPointwise:
+        return NotPointwise(
             f"This self-energy is not pointwise: it uses {what}, which needs all times at once. Use `method=Dyson()`."
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sgdmft import _validation as check
 from sgdmft.algorithms import Descent
+from sgdmft.batches import FullBatch
 from sgdmft.dmft.checkpoint import Checkpoint
 from sgdmft.dmft.dyson import Dyson
 from sgdmft.dmft.methods import Compressed, Dense, Estimate, Method, Problem, cheapest
@@ -86,10 +87,8 @@ def solve(
     problem = _problem(
         model, algorithm, steps, start, save, stop, progress, strict, replicas, linearized, checkpoint
     )  # fmt: skip
-    if isinstance(model, SelfEnergy):
+    if isinstance(model, SelfEnergy) and not model.pointwise:
         method = method or Dyson()
-        if not isinstance(method, Dyson):
-            raise InvalidArgument(f"A `SelfEnergy` is solved by `Dyson()`, not by {method!r}.")
     return (method or cheapest(problem)).run(problem)
 
 
@@ -132,6 +131,8 @@ def _problem(
             f"Argument `algorithm` must be a `Descent`, `GradientDescent(...)` or `SGD(...)`, but is {algorithm!r}."
         )
     steps = check.integer("steps", steps, at_least=0)
+    if isinstance(model, SelfEnergy):
+        _check_self_energy(algorithm, replicas, linearized, checkpoint)
     if replicas and not algorithm.batches.memoryless:
         raise InvalidArgument(
             f"The theory of two replicas needs a scheme with P(t, s) = 1, but the scheme is {algorithm.batches!r}. "
@@ -152,3 +153,15 @@ def _problem(
         linearized=linearized,
         checkpoint=checkpoint,
     )
+
+
+def _check_self_energy(algorithm: Descent, replicas: bool, linearized: bool, checkpoint: Checkpoint | None) -> None:
+    """Refuse what only a `GaussianLeastSquares` has."""
+    if not isinstance(algorithm.batches, FullBatch):
+        raise InvalidArgument(
+            f"A `SelfEnergy` knows nothing of samples, so `batches` must be `FullBatch()`, but is {algorithm.batches!r}. "
+            "Put the noise of the selection into the self-energy."
+        )
+    for name, asked in (("replicas", replicas), ("linearized", linearized), ("checkpoint", checkpoint)):
+        if asked:
+            raise InvalidArgument(f"A run of a `SelfEnergy` has no `{name}`: leave it out.")

@@ -84,14 +84,21 @@ class Equations:
                 poly[kernel.POLY_KAPPA] = poly[kernel.POLY_F1]
         else:
             offset = model.labels.value**2
-        run = np.zeros(6)
+        run = cls.constants(algorithm, start, stop_distance)
         run[kernel.ALPHA] = model.alpha
         run[kernel.OFFSET] = offset
         run[kernel.FEEDBACK] = 0.0 if linearized else 1.0
+        return cls(poly, run)
+
+    @staticmethod
+    def constants(algorithm: Descent, start: Start, stop_distance: float) -> np.ndarray:
+        """The part of `run` that does not depend on the model."""
+        run = np.zeros(6)
+        run[kernel.FEEDBACK] = 1.0
         run[kernel.SPHERE] = start.norm if algorithm.spherical else 0.0
         run[kernel.NORM_LIMIT] = NORM_LIMIT * max(start.norm, 1.0)
         run[kernel.STOP_DISTANCE] = stop_distance
-        return cls(poly, run)
+        return run
 
 
 @dataclass(slots=True)

@@ -15,8 +15,10 @@ import numpy as np
 from sgdmft._kernels import sweep as kernel
 from sgdmft.dmft.checkpoint import Checkpoint, Clock
 from sgdmft.dmft.integrator import Integrator
+from sgdmft.dmft.pointwise import PointwiseIntegrator
 from sgdmft.errors import Diverged
 from sgdmft.progress import reporter
+from sgdmft.selfenergy import SelfEnergy
 from sgdmft.stability import stability_limit
 from sgdmft.trajectory import Status, Trajectory, provenance
 
@@ -72,17 +74,7 @@ class _Record:
 def run(problem: Problem, method: Dense | Compressed) -> Trajectory:
     """Integrate a problem by the causal sweep; see `sgdmft.dmft.solve`."""
     began = time.perf_counter()
-    integrator = Integrator.begin(
-        problem.model,
-        problem.algorithm,
-        problem.start,
-        problem.steps,
-        history=lambda operators, memoryless: method.history(problem, operators, memoryless),
-        replicas=problem.replicas,
-        linearized=problem.linearized,
-        stop_distance=problem.stop.distance if problem.stop else -np.inf,
-        **method.options(),
-    )
+    integrator = _begin(problem, method)
     record = _Record(problem)
     key = _key(problem, method) if problem.checkpoint else ""
     if problem.checkpoint:
@@ -100,6 +92,20 @@ def run(problem: Problem, method: Dense | Compressed) -> Trajectory:
     if status is Status.DIVERGED and problem.strict:
         raise Diverged(_divergence(problem, integrator), trajectory)
     return trajectory
+
+
+def _begin(problem: Problem, method: Dense | Compressed) -> Integrator:
+    common: dict[str, Any] = {
+        "algorithm": problem.algorithm,
+        "start": problem.start,
+        "steps": problem.steps,
+        "history": lambda operators, memoryless: method.history(problem, operators, memoryless),
+        "stop_distance": problem.stop.distance if problem.stop else -np.inf,
+        **method.options(),
+    }
+    if isinstance(problem.model, SelfEnergy):
+        return PointwiseIntegrator.begin(problem.model, **common)
+    return Integrator.begin(problem.model, replicas=problem.replicas, linearized=problem.linearized, **common)
 
 
 def _loop(
@@ -201,6 +207,11 @@ def _symmetric(lower: np.ndarray) -> np.ndarray:
 def _divergence(problem: Problem, integrator: Integrator) -> str:
     t = integrator.t
     rate = float(integrator.rates.learning_rate[t - 1])
+    if isinstance(problem.model, SelfEnergy):
+        return (
+            f"Diverged: C(t,t) left the region below {integrator.equations.run[kernel.NORM_LIMIT]:.0e} at step {t}. "
+            f"Lower the learning rate {rate:.4g}. The solution up to step {t} is in `error.trajectory`."
+        )
     limit = stability_limit(problem.model, problem.algorithm)
     if limit.learning_rate is None:
         verdict = f"No closed form of the stability limit at the signal is known here ({limit.reason})"
