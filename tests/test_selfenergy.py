@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -60,14 +62,14 @@ def richardson(values):
     table, order = [np.asarray(value) for value in values], 1
     while len(table) > 1:
         previous = table[-1]
-        table = [(2**order * b - a) / (2**order - 1) for a, b in zip(table[:-1], table[1:], strict=True)]
+        table = [(2**order * b - a) / (2**order - 1) for a, b in itertools.pairwise(table)]
         order += 1
     return table[0], np.abs(table[0] - previous)
 
 
 def test_richardson_removes_the_orders():
     steps = 0.1 / 2 ** np.arange(4)
-    value, error = richardson([3.0 + h - 2 * h**2 + h**3 for h in steps])
+    value, _ = richardson([3.0 + h - 2 * h**2 + h**3 for h in steps])
     assert value == pytest.approx(3.0, abs=1e-13)
     wrong, wrong_error = richardson([3.0 + np.sqrt(h) for h in steps])
     assert abs(wrong - 3.0) > 0.01
@@ -90,7 +92,7 @@ def test_three_spin_gradient_flow():
     assert np.abs(value - known).max() < 5e-6 + error.max()
     # A step of gradient flow is of first order: the error halves with it.
     errors = [np.abs(v - value) for v in values]
-    for coarse, fine in zip(errors[1:-1], errors[2:], strict=True):
+    for coarse, fine in itertools.pairwise(errors[1:]):
         np.testing.assert_array_less(np.abs(coarse / fine - 2.0), 0.2)
 
 
