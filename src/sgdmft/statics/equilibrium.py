@@ -69,7 +69,7 @@ class Equilibrium:
     residual : float
         Largest derivative of the functional with respect to its coordinates.
     uncertainty : float
-        Of the free energy: k/4 times the last gain when symmetry is broken (k-step errors fall as k^-4), and rounding
+        Of the free energy (in the satisfiable phase of the log volume): k/4 times the last gain when symmetry is broken (k-step errors fall as k^-4), and rounding
         where a further step gains nothing. An unstable replica-symmetric state is off by more.
     """
 
@@ -98,17 +98,21 @@ class Equilibrium:
         return len(self.breakpoints)
 
     def __repr__(self) -> str:
-        kind = "replica symmetric" if not self.levels else f"{self.levels}-step broken replica symmetry"
-        unstable = "truncated: finer steps gain up to the uncertainty" if self.levels else "UNSTABLE"
-        verdict = "stable" if self.stable else unstable
-        name = "free energy" if self.temperature > 0 else "ground-state energy"
-        volume = "" if self.log_volume is None else f", log volume {self.log_volume:.6g}"
+        order = "replica symmetric" if not self.levels else f"{self.levels}-step broken replica symmetry"
+        if not self.stable:
+            order += ", truncated: finer steps change it by about the uncertainty" if self.levels else ", UNSTABLE"
+        else:
+            order += ", stable"
+        if self.log_volume is not None:
+            main = f"zero loss, log volume {self.log_volume:.10g} ± {self.uncertainty:.1g}"
+        else:
+            name = "free energy" if self.temperature > 0 else "ground-state energy"
+            main = f"{name} {self.free_energy:.10g} ± {self.uncertainty:.1g}, loss {self.energy:.6g}"
         signal = f", m = {self.magnetization:.6g}" if isinstance(self.model.labels, Teacher) else ""
         return (
-            f"Equilibrium({self.phase} phase at T = {self.temperature:g}: {name} {self.free_energy:.10g} "
-            f"± {self.uncertainty:.1g}, loss {self.energy:.6g}{volume}{signal}, C = {self.norm:.6g}, "
-            f"q = [{', '.join(f'{q:.6g}' for q in self.overlaps)}], "
-            f"{kind}, {verdict} (replicon {self.replicon:.3g}), residual {self.residual:.1g})"
+            f"Equilibrium({self.phase} phase at T = {self.temperature:g}: {main}{signal}, C = {self.norm:.6g}, "
+            f"q = [{', '.join(f'{q:.6g}' for q in self.overlaps)}], {order} (replicon {self.replicon:.3g}), "
+            f"residual {self.residual:.1g})"
         )
 
 

@@ -39,21 +39,21 @@ _RUNAWAY = 1e6
 class Transition:
     """A transition in alpha.
 
-    `uncertainty` is k/4 times the last gain over k steps of symmetry breaking; `kind` says what limits it.
+    `uncertainty` is k/4 times the last gain over k steps of symmetry breaking; `reason` says what decides it.
     """
 
     name: str
     alpha: float
     levels: int
     uncertainty: float
-    kind: str
+    reason: str
     magnetization: float = 0.0
     gains: tuple[float, ...] = ()
 
     def __repr__(self) -> str:
         return (
             f"Transition({self.name} at alpha = {self.alpha:.10g} ± {self.uncertainty:.1g}, "
-            f"{'replica symmetric' if not self.levels else f'{self.levels}-step broken replica symmetry'}, {self.kind})"
+            f"{'replica symmetric' if not self.levels else f'{self.levels}-step broken replica symmetry'}, {self.reason})"
         )
 
 
@@ -94,11 +94,11 @@ def satisfiability(model: GaussianLeastSquares, *, levels: int = 0, norm: float 
 
 def _satisfiability_at(model: GaussianLeastSquares, overlap: float, levels: int, norm: float) -> Transition:
     saddle = symmetric_threshold(Problem(model, norm, overlap))
-    values, kind = [saddle.value], "all steps used" if levels else "steps not tried"
+    values, reason = [saddle.value], "all steps used" if levels else "steps not tried"
     for k in range(1, levels + 1):
         finer = break_symmetry(saddle, k)
         if finer is saddle:
-            kind = "further steps gain nothing"
+            reason = "further steps gain nothing"
             break
         saddle = finer
         values.append(saddle.value)
@@ -108,13 +108,13 @@ def _satisfiability_at(model: GaussianLeastSquares, overlap: float, levels: int,
     if runaway:  # the infimum 1 lies at infinite breakpoints
         return Transition(
             name="satisfiability", alpha=1.0, levels=max(saddle.levels, 1), uncertainty=0.0,
-            kind="as many equations as unknowns", magnetization=overlap,
+            reason="as many equations as unknowns", magnetization=overlap,
         )  # fmt: skip
     gains = tuple(b - a for a, b in itertools.pairwise(values))
-    exact = levels == 0 or kind.startswith("further")
+    exact = levels == 0 or reason.startswith("further")
     uncertainty = 1e-10 * saddle.value if exact else abs(gains[-1]) * saddle.levels / 4
     return Transition(
-        name="satisfiability", alpha=saddle.value, levels=saddle.levels, uncertainty=uncertainty, kind=kind,
+        name="satisfiability", alpha=saddle.value, levels=saddle.levels, uncertainty=uncertainty, reason=reason,
         magnetization=overlap, gains=gains,
     )  # fmt: skip
 
@@ -165,7 +165,7 @@ def symmetry_breaking(model: GaussianLeastSquares, *, norm: float = 1.0) -> Tran
             middle = 0.5 * (low + high)
             low, high = (low, middle) if gains(middle) else (middle, high)
         return Transition(
-            name="symmetry breaking", alpha=high, levels=1, uncertainty=1e-6, kind="discontinuous (one step)"
+            name="symmetry breaking", alpha=high, levels=1, uncertainty=1e-6, reason="discontinuous (one step)"
         )
     if first is None:
         raise NotConverged(
@@ -173,7 +173,7 @@ def symmetry_breaking(model: GaussianLeastSquares, *, norm: float = 1.0) -> Tran
             end,
         )
     return Transition(
-        name="symmetry breaking", alpha=continuous, levels=0, uncertainty=1e-12, kind="continuous (replicon)"
+        name="symmetry breaking", alpha=continuous, levels=0, uncertainty=1e-12, reason="continuous (replicon)"
     )
 
 

@@ -1,0 +1,95 @@
+"""`sgdmft statics`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from sgdmft import parameters
+from sgdmft.cli import call
+
+
+def statics(
+    *,
+    alpha: Annotated[
+        list[float], Parameter(help="Samples per weight; several for a scan.", consume_multiple=True, negative="")
+    ],
+    noise: Annotated[float | None, Parameter(help="Variance of the label noise of a teacher (default 0).")] = None,
+    target: Annotated[float | None, Parameter(help="The same label for every sample, instead of a teacher's.")] = None,
+    covariance: Annotated[
+        dict[str, float] | None,
+        Parameter(help="f(q) by powers: --covariance.1 0.4 --covariance.2 0.45 (default q²/2)."),
+    ] = None,
+    temperature: Annotated[float, Parameter(help="0 is the ground state.")] = 0.0,
+    levels: Annotated[int, Parameter(help="Steps of replica symmetry breaking that may be used.")] = 0,
+    norm: Annotated[float, Parameter(help="Radius |x|²/N of the sphere.")] = 1.0,
+    free_norm: Annotated[bool, Parameter(help="No sphere.", negative="")] = False,
+    weight_decay: Annotated[float, Parameter(help="Ridge coefficient, with --free-norm.")] = 0.0,
+    transitions: Annotated[
+        bool, Parameter(help="Also the satisfiability and symmetry-breaking, or recovery, thresholds.", negative="")
+    ] = False,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Save the states as TOML.")] = None,
+    overwrite: call.Overwrite = False,
+) -> int:
+    """Thermodynamics: free energy, ground state, order parameters and their stability, by the replica method.
+
+    Prints one state per alpha.
+
+        sgdmft statics --alpha 1.5 --target 1 --levels 3
+        sgdmft statics --alpha 2.5 --noise 0.5 --transitions
+    """
+    table: dict[str, object] = {"alpha": 1.0}
+    if covariance is not None:
+        table["covariance"] = covariance
+    if target is not None:
+        table["labels"] = {"kind": "ConstantTarget", "value": target}
+    if noise is not None:
+        table["labels"] = {"kind": "Teacher", "noise": noise}
+    if target is not None and noise is not None:
+        from sgdmft.errors import InvalidArgument
+
+        raise InvalidArgument("Pass either `--noise` (labels of a teacher) or `--target` (the same label for all).")
+    if output is not None:
+        call.check_output(output, overwrite)
+    models = [parameters.rebuild("model", table | {"alpha": value}) for value in alpha]
+    from sgdmft.statics import equilibrium
+
+    results = {}
+    for i, model in enumerate(models):
+        state = equilibrium(
+            model,
+            temperature=temperature,
+            norm=None if free_norm else norm,
+            weight_decay=weight_decay,
+            levels=levels,
+        )
+        print(f"alpha = {model.alpha:g}: {state}")
+        results[f"state_{i}"] = parameters.plain(state)
+    if transitions:
+        for name, result in _transitions(models[0], levels, norm).items():
+            print(result)
+            results[name] = parameters.plain(result)
+    if output is not None:
+        output.write_text(parameters.toml(results, heading="sgdmft statics"), encoding="utf-8")
+    return 0
+
+
+def _transitions(model, levels: int, norm: float) -> dict:
+    """What has a threshold in alpha, with its place; a missing one is printed with the reason."""
+    from sgdmft.errors import NotConverged
+    from sgdmft.models import Teacher
+    from sgdmft.statics import recovery_thresholds, satisfiability, symmetry_breaking
+
+    if isinstance(model.labels, Teacher):
+        found = {"recovery": recovery_thresholds(model.covariance, noise=model.labels.noise)}
+        if model.labels.noise > 0:
+            found["satisfiability"] = satisfiability(model, levels=levels, norm=norm)
+        return found
+    found = {"satisfiability": satisfiability(model, levels=levels, norm=norm)}
+    try:
+        found["symmetry_breaking"] = symmetry_breaking(model, norm=norm)
+    except NotConverged as error:
+        print(error)
+    return found
