@@ -56,7 +56,7 @@ def test_spectral_start_of_a_descent():
 
 def test_bayes_overlap_of_the_quadratic_model():
     """Without noise q/(1 - q) = 2 alpha q/(1 - q^2): q = 2 alpha - 1 from alpha = 1/2 on, the signal from alpha = 1 on."""
-    for alpha, overlap in ((0.4, 0.0), (0.5, 0.0), (0.6, 0.2), (0.95, 0.9), (1.2, 1.0)):
+    for alpha, overlap in ((0.4, 0.0), (0.5, 0.0), (0.6, 0.2), (0.95, 0.9), (1.0, 1.0), (1.2, 1.0)):
         state = bayes_overlap(_model(alpha))
         assert (state.overlap, state.algorithmic) == pytest.approx((overlap, overlap), abs=1e-9)
 

@@ -183,6 +183,61 @@ def power_law_collapse(
     return panel
 
 
+def recovery_diagram(
+    overlaps: Mapping[str, tuple[Any, Any]],
+    thresholds: Mapping[str, tuple[float, float, float]],
+    points: Mapping[str, tuple[Any, Any, Any]] | None = None,
+    *,
+    axes: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """Squared overlap of estimators with the signal against alpha, over a strip of thresholds.
+
+    Parameters
+    ----------
+    overlaps : label -> (alphas, squared overlaps), lines
+    thresholds : label -> (alpha, low, high), one row each above the lines
+    points : label of a line -> (alphas, squared overlaps, standard errors), from simulation
+    """
+    (panel,) = _panels(None if axes is None else [axes], 1)
+    colors = palette(list(overlaps))
+    for name, (x, y) in overlaps.items():
+        panel.plot(x, y, color=colors[name], lw=1.8, label=name)
+    for name, (x, y, error) in (points or {}).items():
+        _points(panel, x, y, error, colors[name])
+    for row, (name, (value, low, high)) in enumerate(thresholds.items()):
+        height = 1.12 + 0.11 * row
+        panel.plot([low, high], [height, height], color="#777777", lw=4, alpha=0.5, solid_capstyle="butt")
+        panel.plot([value], [height], "|", color="#222222", ms=9, mew=1.6)
+        panel.annotate(name, (high, height), (6, 0), textcoords="offset points", va="center", fontsize=8)
+    panel.axhline(1.05, color="#cccccc", lw=0.8)
+    _dress(panel, r"$\alpha$", "squared overlap with the signal")
+    panel.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0])
+    panel.set_ylim(-0.02, 1.12 + 0.11 * len(thresholds))
+    panel.legend(frameon=False, fontsize=8, handlelength=1.4, loc="lower right")
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def satisfiability_diagram(
+    targets: Any,
+    lines: Mapping[str, Any],
+    *,
+    regions: Sequence[tuple[float, float, str]] = (),
+    axes: Axes | None = None,
+) -> Axes:
+    """Phase boundaries in alpha against the target of a constant-target model, with names written into the phases."""
+    (panel,) = _panels(None if axes is None else [axes], 1)
+    colors = palette(list(lines))
+    for k, (name, alphas) in enumerate(lines.items()):
+        panel.plot(targets, alphas, "--" if k == 0 else "-", color=colors[name], lw=1.8, label=name)
+    for x, y, text in regions:
+        panel.text(x, y, text, ha="center", va="center", fontsize=8)
+    _dress(panel, "target $y$", r"$\alpha$")
+    panel.legend(frameon=False, fontsize=8, handlelength=1.6)
+    return panel
+
+
 def z_scores(comparisons: Mapping[str, Any], *, axes: Axes | None = None, title: str = "") -> Axes:
     """Standardized differences between simulation and theory against steps, over the band that a right theory stays in.
 

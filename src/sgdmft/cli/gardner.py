@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -32,7 +32,7 @@ def gardner(
 
     if output is not None:
         call.check_output(output, overwrite)
-    results = {
+    results: dict[str, Any] = {
         "spherical_capacity": statics.spherical_capacity(margin),
         "ising_capacity": statics.ising_capacity(margin),
     }

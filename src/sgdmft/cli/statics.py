@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -76,12 +76,13 @@ def statics(
     return 0
 
 
-def _transitions(model, levels: int, norm: float) -> dict:
+def _transitions(model, levels: int, norm: float) -> dict[str, Any]:
     """What has a threshold in alpha, with its place; a missing one is printed with the reason."""
     from sgdmft.errors import NotConverged
     from sgdmft.models import Teacher
     from sgdmft.statics import recovery_thresholds, satisfiability, symmetry_breaking
 
+    found: dict[str, Any]
     if isinstance(model.labels, Teacher):
         found = {"recovery": recovery_thresholds(model.covariance, noise=model.labels.noise)}
         if model.labels.noise > 0:

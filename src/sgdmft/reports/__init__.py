@@ -22,6 +22,7 @@ SECTIONS: dict[str, tuple[float, float]] = {
     "learning_curves": (40.0, 8.0),
     "recovery": (20.0, 6.0),
     "correlations": (15.0, 4.0),
+    "phase_diagram": (45.0, 12.0),
 }
 
 

@@ -69,8 +69,9 @@ class Equilibrium:
     residual : float
         Largest derivative of the functional with respect to its coordinates.
     uncertainty : float
-        Of the free energy (in the satisfiable phase of the log volume): k/4 times the last gain when symmetry is broken (k-step errors fall as k^-4), and rounding
-        where a further step gains nothing. An unstable replica-symmetric state is off by more.
+        Of the free energy (of the log volume in the satisfiable phase): k/4 times the last gain when symmetry is broken
+        (k-step errors fall as k^-4), rounding where a further step gains nothing. An unstable replica-symmetric state
+        is off by more.
     """
 
     model: GaussianLeastSquares

@@ -201,8 +201,9 @@ def _evolve(f: Covariance, noise: float, alpha: float, q: float) -> float:
 
 def _potential(f: Covariance, noise: float, alpha: float, q: float) -> float:
     """Phi of equation (8.9)."""
-    if q == 1.0:  # only without noise: (1 - alpha)/2 log(1 - q) at q -> 1
-        return math.inf if alpha > 1.0 else -math.inf
+    if q == 1.0:  # only without noise: [(1 - alpha) log(1 - q) + 1 - alpha log f'(1)]/2 at q -> 1
+        at_one = 0.5 - 0.5 * math.log(float(f.derivative(1.0)))
+        return at_one if alpha == 1.0 else math.copysign(math.inf, alpha - 1.0)
     return 0.5 * (math.log1p(-q) + q) - 0.5 * alpha * math.log(noise + (1.0 - q) * float(_secant(f, q)))
 
 
