@@ -74,7 +74,7 @@ def test_samples_are_independent_and_reproducible():
 def test_single_precision_is_close_and_bad_points_are_refused():
     double, single = (instance({1: 0.2, 2: 0.5}, size=30, dtype=dtype) for dtype in ("float64", "float32"))
     assert single.jacobian(single.signal).dtype == np.float64
-    single._couplings = {p: c.astype(np.float32) for p, c in double._couplings.items()}
+    single.couplings = {p: c.astype(np.float32) for p, c in double.couplings.items()}
     single._constant = double._constant
     x = np.random.default_rng(5).standard_normal(30)
     np.testing.assert_allclose(single.values(x), double.values(x), rtol=2e-5, atol=2e-5)

@@ -47,7 +47,7 @@ def reference(model, algorithm, *, steps, start, size, sample, seed=0, replica=0
 
 def dense_forms(instance, x):
     """h_mu(x) and its gradient from equation (3.1) term by term, by einsum."""
-    size, couplings, a = instance.size, instance._couplings, instance.model.covariance.coefficients
+    size, couplings, a = instance.size, instance.couplings, instance.model.covariance.coefficients
     values, gradients = instance._constant.copy(), np.zeros((instance.data_size, size))
     for p, packed in couplings.items():
         if p == 1:
@@ -229,7 +229,7 @@ def test_interruption_returns_the_samples_that_are_complete():
     def start(instance, rng):
         if instance.sample == 2:
             third.set()
-            told.wait(10)
+            told.wait(60)
         return rng.standard_normal(instance.size)
 
     def interrupt(done, total, label):

@@ -78,6 +78,9 @@ class Instance:
         x*, uniform on the sphere |x*|^2 = N. With a constant target it is an arbitrary direction.
     labels : ndarray (P,)
         y_mu.
+    couplings : dict from the power p >= 1 to the standard normal couplings
+        g (P, N) for p = 1; the strict lower triangle of J row by row (P, N (N - 1) / 2) for p = 2; the symmetrized
+        tensor (P, N^p) beyond.
 
     Examples
     --------
@@ -107,15 +110,15 @@ class Instance:
         self.signal = signal * math.sqrt(self.size / (signal @ signal))
         noise = rng.standard_normal(self.data_size)
         self._constant = np.zeros(self.data_size)
-        self._couplings: dict[int, np.ndarray] = {}
+        self.couplings: dict[int, np.ndarray] = {}
         for p, a in model.covariance.powers.items():
             if p == 0:
                 self._constant = math.sqrt(a) * rng.standard_normal(self.data_size)
             else:
                 entries = self.size * (self.size - 1) // 2 if p == 2 else self.size**p
-                self._couplings[p] = rng.standard_normal((self.data_size, entries), dtype=self.dtype.type)
+                self.couplings[p] = rng.standard_normal((self.data_size, entries), dtype=self.dtype.type)
                 if p >= 3:
-                    _symmetrize(self._couplings[p], self.size, p)
+                    _symmetrize(self.couplings[p], self.size, p)
         self._everyone = np.arange(self.data_size)
         if isinstance(model.labels, Teacher):
             self.labels = self.values(self.signal) + math.sqrt(model.labels.noise) * noise
@@ -141,14 +144,14 @@ class Instance:
         """
         points = np.ascontiguousarray(points, dtype=self.dtype)
         kernels.set_constant(self._constant, rows, mask, work.values, work.gradients)
-        for p in sorted(self._couplings, key=lambda p: p != 2):  # the quadratic form comes first: it sums in place
+        for p in sorted(self.couplings, key=lambda p: p != 2):  # the quadratic form comes first: it sums in place
             arguments = (self.dtype.type(self._scale(p)), rows, mask, points, work.values, work.gradients)
             if p == 1:
-                kernels.add_linear(self._couplings[p], *arguments)
+                kernels.add_linear(self.couplings[p], *arguments)
             elif p == 2:
-                kernels.add_quadratic(self._couplings[p], *arguments)
+                kernels.add_quadratic(self.couplings[p], *arguments)
             else:
-                kernels.add_tensor(self._couplings[p], p, *arguments)
+                kernels.add_tensor(self.couplings[p], p, *arguments)
 
     def _read_all(self, x: np.ndarray) -> Workspace:
         x = np.asarray(x, dtype=float)
@@ -185,7 +188,7 @@ class Instance:
     def curvature(self, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """sum_mu weights_mu d2h_mu(x) / dx_i dx_j, shape (N, N)."""
         matrix = np.zeros((self.size, self.size))
-        for p, couplings in self._couplings.items():
+        for p, couplings in self.couplings.items():
             if p == 2:
                 matrix[np.tril_indices(self.size, -1)] += self._scale(p) * (weights.astype(self.dtype) @ couplings)
             elif p >= 3:
