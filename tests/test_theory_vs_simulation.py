@@ -90,17 +90,18 @@ def test_every_score_is_consistent_in_the_limit_of_large_size(setting):
 
 @pytest.mark.slow
 def test_difference_shrinks_as_one_over_size():
-    """N (simulation - theory) is the same number at N = 30, 60 and 120, and not 0."""
+    """N (simulation - theory) is the same number at N = 30, 60 and 120, while simulation - theory is not."""
     model, algorithm, start = TALK, sg.SGD(0.1, 0.3), sg.Start(magnetization=0.3)
     common = {"steps": 10, "start": start, "save": sg.Save(two_time=[0, 4, 10])}
     theory = sg.solve(model, algorithm, **common)
+    sizes, picks = [30, 60, 120], [("loss", [0, 5, 10]), ("magnetization", [10]), ("norm", [2, 10])]
     shifts, errors = [], []
-    for size, samples in ((30, 4000), (60, 1600), (120, 600)):
+    for size, samples in zip(sizes, (4000, 1600, 800), strict=True):
         data = sg.simulate(model, algorithm, size=size, samples=samples, loss_times=[0, 5, 10], **common)
-        picks = [("loss", [0, 5, 10]), ("magnetization", [10]), ("norm", [2, 10])]
-        shifts.append(np.concatenate([size * (data[name] - theory[name])[t] for name, t in picks]))
-        errors.append(np.concatenate([size * data.error(name)[t] for name, t in picks]))
+        shifts.append(np.concatenate([(data[name] - theory[name])[t] for name, t in picks]))
+        errors.append(np.concatenate([data.error(name)[t] for name, t in picks]))
     for k in (0, 1):
-        assert_chance((shifts[k + 1] - shifts[k]) / np.hypot(errors[k], errors[k + 1]), rate=RATE)
-    significance = np.abs(np.array(shifts) / np.array(errors))
-    assert (significance[:, 0] > 4).all(), significance  # the loss at the start: the missing diagonal of equation (3.1)
+        scaled = np.hypot(sizes[k] * errors[k], sizes[k + 1] * errors[k + 1])
+        assert_chance((sizes[k + 1] * shifts[k + 1] - sizes[k] * shifts[k]) / scaled, rate=RATE)
+    assert (np.abs(shifts[0] / errors[0]) > 4).all()
+    assert (np.abs((shifts[2] - shifts[0]) / np.hypot(errors[0], errors[2]))[:3] > 4).all()
