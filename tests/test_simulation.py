@@ -160,8 +160,9 @@ def test_response_is_the_linearized_propagator():
 
 def test_replicas_share_data_and_start_only():
     options = {"samples": 3, **SHORT}
-    one, two = (sg.simulate(MODEL, SGD, replicas=replicas, **options) for replicas in (1, 2))
+    one, two = (sg.simulate(MODEL, SGD, replicas=replicas, response=[0], **options) for replicas in (1, 2))
     np.testing.assert_array_equal(one.correlation, two.correlation)
+    np.testing.assert_array_equal(one.response, two.response)
     cross = two["replica_correlation"]
     assert cross[0, 0] == pytest.approx(1.0, abs=1e-13)
     assert (np.diag(cross)[1:] < np.diag(two.correlation)[1:]).all()
