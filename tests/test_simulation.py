@@ -212,7 +212,7 @@ def test_recovered_samples_stop_and_are_held():
 
 def test_divergence_keeps_what_was_computed():
     with pytest.raises(
-        sg.errors.Diverged, match=r"at step \d+ of sample \d+.*stability limit at the signal 0\.\d+"
+        sg.errors.Diverged, match=r"at step \d+ of sample \d+.*stability limit at the signal: 0\.\d+"
     ) as e:
         sg.simulate(MODEL, sg.GradientDescent(3.0), steps=50, size=20, samples=3)
     data = e.value.trajectory

@@ -104,4 +104,4 @@ def test_difference_shrinks_as_one_over_size():
         scaled = np.hypot(sizes[k] * errors[k], sizes[k + 1] * errors[k + 1])
         assert_chance((sizes[k + 1] * shifts[k + 1] - sizes[k] * shifts[k]) / scaled, rate=RATE)
     assert (np.abs(shifts[0] / errors[0]) > 4).all()
-    assert (np.abs((shifts[2] - shifts[0]) / np.hypot(errors[0], errors[2]))[:3] > 4).all()
+    assert (np.abs((shifts[2] - shifts[0]) / np.hypot(errors[0], errors[2]))[:2] > 4).all()  # loss at t = 0, 5

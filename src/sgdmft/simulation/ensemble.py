@@ -313,7 +313,6 @@ def _explain(model: GaussianLeastSquares, plan: Plan, records: dict[int, Record]
     limit = stability_limit(model, plan.algorithm)
     eta = plan.rates.learning_rate[max(step - 1, 0)] if plan.steps else np.nan
     return (
-        f"Diverged: C(t,t) exceeded {plan.norm_limit:g} at step {step} of sample {sample}. The learning rate "
-        f"is {eta:g}, the stability limit at the signal {limit}. All samples up to step {step - 1} are in "
-        "`error.trajectory`."
+        f"Diverged: C(t,t) exceeded {plan.norm_limit:g} at step {step} of sample {sample}. The learning rate is {eta:g}; "
+        f"stability limit at the signal: {limit}. All samples up to step {step - 1} are in `error.trajectory`."
     )
