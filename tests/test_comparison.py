@@ -54,6 +54,8 @@ def test_right_theory_is_accepted_and_the_false_alarm_rate_is_an_upper_bound():
     result = sg.compare(theory(), simulation(rng))
     assert result.consistent
     assert "consistent: no |z| above" in repr(result)
+    assert "weak test" not in repr(result)
+    assert "weak test" in repr(sg.compare(theory(), simulation(rng, samples=3)))
     assert len(result.scores) == 5 + 4 + 5 + 6  # m(0) is exact in both and left out
     assert result.of("correlation").shape == (6,)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import numpy as np
@@ -325,6 +326,10 @@ def test_refusals(options, message):
 def test_memory_is_estimated_and_refused_above_the_limit():
     with pytest.raises(sg.errors.TooLarge, match=r"need .* GB, more than the limit of 1 GB.*raise `memory_limit`"):
         sg.simulate(MODEL, SGD, steps=5, size=2000, memory_limit=1e9)
+    with pytest.raises(sg.errors.TooLarge) as refused:
+        sg.simulate(MODEL, SGD, steps=1, size=60, samples=1, memory_limit=1e6)
+    enough = float(re.search(r"raise `memory_limit` to (\S+)\.$", str(refused.value))[1])
+    assert sg.simulate(MODEL, SGD, steps=1, size=60, samples=1, memory_limit=enough).status is sg.Status.COMPLETED
     assert sg.simulate(MODEL, SGD, steps=1, size=60, samples=4, memory_limit=3e6).status is sg.Status.COMPLETED
     with pytest.raises(sg.errors.TooLarge):
         sg.simulate(MODEL, SGD, steps=1, size=60, samples=4, memory_limit=3e6, workers=4)

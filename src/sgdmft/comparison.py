@@ -87,7 +87,8 @@ class Comparison:
             )
         where, rate = self.worst, f"false-alarm rate {self.false_alarm_rate:g}"
         if self.consistent:
-            return "\n".join([*lines, f"  consistent: no |z| above {self.threshold:.2f} ({rate})"])
+            weak = "; so few samples make a weak test" if self.threshold > 10 else ""
+            return "\n".join([*lines, f"  consistent: no |z| above {self.threshold:.2f} ({rate}){weak}"])
         place = f"t = {where.time}" + (f", t' = {where.earlier_time}" if where.earlier_time is not None else "")
         lines.append(
             f"  NOT consistent: {where.quantity} at {place} is {where.simulation:.6g} ± {where.error:.2g}, "

@@ -303,7 +303,7 @@ def _workers(
         raise TooLarge(
             f"{wanted} sample(s) at a time of N = {size} with {data_size(model, size)} data need "
             f"{(wanted * each + kept) / 1e9:.3g} GB, more than the limit of {limit / 1e9:.3g} GB. Lower `size`, use "
-            f"`dtype='float32'` or fewer `workers`, or raise `memory_limit` to {wanted * each + kept:.2g} bytes."
+            f"`dtype='float32'` or fewer `workers`, or raise `memory_limit` to {1.01 * (wanted * each + kept):.3g}."
         )
     return wanted
 
