@@ -44,6 +44,11 @@ _PUBLIC = {
     "RecoveryThreshold": "thresholds",
     "recovery_threshold": "thresholds",
     "recovery_thresholds": "thresholds",
+    "Growth": "thresholds",
+    "growth": "thresholds",
+    "LinearThreshold": "thresholds",
+    "linear_threshold": "thresholds",
+    "Verdict": "thresholds",
     "solve": "dmft",
     "estimate": "dmft",
     "Dense": "dmft",
@@ -91,10 +96,15 @@ if TYPE_CHECKING:
     from sgdmft.stability import StabilityLimit, stability_limit
     from sgdmft.statics import Equilibrium, equilibrium
     from sgdmft.thresholds import (
+        Growth,
+        LinearThreshold,
         PowerLaw,
         RecoveryThreshold,
         RelaxationTimes,
+        Verdict,
         fit_power_law,
+        growth,
+        linear_threshold,
         recovery_threshold,
         recovery_thresholds,
         relaxation_time,

@@ -1,14 +1,20 @@
 """Recovery thresholds: relaxation times, power-law fits with honest uncertainty, and the threshold without a start."""
 
 from sgdmft.thresholds.fit import PowerLaw, fit_power_law
+from sgdmft.thresholds.linear import Growth, LinearThreshold, Verdict, growth, linear_threshold
 from sgdmft.thresholds.recovery import RecoveryThreshold, recovery_threshold, recovery_thresholds
 from sgdmft.thresholds.relaxation import RelaxationTimes, relaxation_time, relaxation_times
 
 __all__ = [
+    "Growth",
+    "LinearThreshold",
     "PowerLaw",
     "RecoveryThreshold",
     "RelaxationTimes",
+    "Verdict",
     "fit_power_law",
+    "growth",
+    "linear_threshold",
     "recovery_threshold",
     "recovery_thresholds",
     "relaxation_time",
