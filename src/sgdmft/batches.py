@@ -60,6 +60,11 @@ class Batches(ABC):
     def examples(cls) -> list[Self]:
         """Some instances, for tests and documentation."""
 
+    @classmethod
+    def at_fraction(cls, fraction: float) -> Self | None:
+        """The scheme of this class with b_t = `fraction` throughout, for comparisons; None if there is none."""
+        return None
+
     @property
     def memoryless(self) -> bool:
         """Whether P(t, s) = 1 throughout: the selections of different steps are independent."""
@@ -139,6 +144,10 @@ class FullBatch(Batches):
     def examples(cls) -> list[Self]:
         return [cls()]
 
+    @classmethod
+    def at_fraction(cls, fraction: float) -> Self | None:
+        return cls() if fraction == 1.0 else None
+
     @property
     def memoryless(self) -> bool:
         return True
@@ -173,6 +182,10 @@ class Bernoulli(Batches):
     def examples(cls) -> list[Self]:
         return [cls(0.3), cls(1.0)]
 
+    @classmethod
+    def at_fraction(cls, fraction: float) -> Self | None:
+        return cls(fraction)
+
     @property
     def memoryless(self) -> bool:
         return True
@@ -205,6 +218,10 @@ class Shuffled(Batches):
     @classmethod
     def examples(cls) -> list[Self]:
         return [cls(5), cls(2)]
+
+    @classmethod
+    def at_fraction(cls, fraction: float) -> Self | None:
+        return cls(round(1 / fraction)) if _whole_number(1 / fraction) else None
 
     @property
     def memoryless(self) -> bool:
@@ -243,6 +260,10 @@ class Cyclic(Batches):
     @classmethod
     def examples(cls) -> list[Self]:
         return [cls(5), cls(2)]
+
+    @classmethod
+    def at_fraction(cls, fraction: float) -> Self | None:
+        return cls(round(1 / fraction)) if _whole_number(1 / fraction) else None
 
     @property
     def memoryless(self) -> bool:
@@ -302,6 +323,11 @@ class Persistent(Batches):
     def examples(cls) -> list[Self]:
         return [cls(0.3, memory=0.8), cls(0.5, memory=0.98)]
 
+    @classmethod
+    def at_fraction(cls, fraction: float) -> Self | None:
+        """A sample stays in or out of the batch for a correlation time of one epoch, 1/b steps."""
+        return cls.from_correlation_time(fraction, 1.0 / fraction)
+
     @property
     def memoryless(self) -> bool:
         return self.memory == 0.0 or self.fraction == 1.0
@@ -336,6 +362,10 @@ class OnePass(Batches):
                 f"Use `OnePass(steps={steps})`."
             )
         Batches.check_run(self, steps)
+
+
+def _whole_number(value: float) -> bool:
+    return abs(value - round(value)) < 1e-9 * value
 
 
 def _partition(samples: int, parts: int, rng: np.random.Generator) -> list[np.ndarray]:
