@@ -23,6 +23,10 @@ _COMMANDS = {
     "simulate": ("sgdmft.cli.simulate:simulate", "Experiment: run the algorithm at finite size, with error bars."),
     "statics": ("sgdmft.cli.statics:statics", "Thermodynamics by replicas: ground states, free energies, transitions."),
     "gardner": ("sgdmft.cli.gardner:gardner", "Capacities and generalization of perceptrons."),
+    "compare-schemes": (
+        "sgdmft.cli.compare_schemes:compare_schemes",
+        "All minibatch schemes at equal batch fraction and learning rate: figure, table, data.",
+    ),
 }
 
 INVALID, DIVERGED, INTERRUPTED = 2, 3, 130
