@@ -40,6 +40,8 @@ def problems(draw):
     batches = draw(st.sampled_from(sg.Batches.registry[scheme].examples()))
     if scheme == "OnePass":
         batches = sg.OnePass(max(steps, 1))
+    if scheme == "Bernoulli":
+        batches = sg.Bernoulli(draw(st.lists(st.floats(0.3, 1.0), min_size=28, max_size=28)))
     algorithm = sg.Descent(
         learning_rate=draw(st.one_of(rate, st.lists(rate, min_size=30, max_size=30))),
         batches=batches,

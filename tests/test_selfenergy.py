@@ -87,6 +87,12 @@ def test_three_spin_gradient_flow():
         kept = sg.Save(two_time=[0, *times])
         run = sg.solve(model, algorithm, steps=times[-1], start=RANDOM, save=kept, method=sg.Dense(threads=1))
         values.append(np.array([run.loss[times], run.correlation[1:, 0]]))
+        if halving == 2:
+            thin = sg.solve(model, algorithm, steps=times[-1], start=RANDOM, save=kept, method=sg.Compressed(order=8))
+            assert thin.dataset.attrs["coordinates"] < times[-1] / 2  # panels have merged
+            np.testing.assert_allclose(thin.loss, run.loss, atol=1e-9)
+            np.testing.assert_allclose(thin.correlation, run.correlation, atol=1e-9)
+            np.testing.assert_allclose(thin.response, run.response, atol=1e-7)
     value, error = richardson(values)
     assert error.max() < 2e-5  # the stated error of the extrapolation
     assert np.abs(value - known).max() < 5e-6 + error.max()

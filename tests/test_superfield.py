@@ -130,6 +130,27 @@ def test_pointwise_algebra(fields):
     assert_same(A * (A.apply(np.ones_like, np.zeros_like)), A)
 
 
+@st.composite
+def two_general_strict(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(1, 7))
+    return [draw_general(rng, n, strict=True) for _ in range(2)]
+
+
+@LAWS
+@given(two_general_strict())
+def test_pointwise_by_definition(fields):
+    """A(a,b) B(a,b) and f(A(a,b)) with explicit theta, where A(a,b) != A(b,a)."""
+    A, B = fields
+    one, two = expand(A), expand(B)
+    product, exponential = expand(A * B), expand(A.apply(np.exp, np.exp))
+    np.testing.assert_allclose(product["1"], one["1"] * two["1"], **TIGHT)
+    for theta in ("a", "b"):
+        np.testing.assert_allclose(product[theta], one["1"] * two[theta] + one[theta] * two["1"], **TIGHT)
+        np.testing.assert_allclose(exponential[theta], np.exp(one["1"]) * one[theta], **TIGHT)
+    assert_same((A * B).T, A.T * B.T)
+
+
 @LAWS
 @given(three_strict())
 def test_functions_are_their_power_series(fields):
