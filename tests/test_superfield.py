@@ -59,7 +59,7 @@ def _parts(A):
     return A.correlation, A.response, A.reverse
 
 
-# -- by definition: (3.1) with explicit nilpotent theta ------------------------------------------------------------
+# -- by definition: (6.1) with explicit nilpotent theta ------------------------------------------------------------
 
 
 def expand(A):

@@ -2,11 +2,11 @@ r"""Theories stated by their self-energy: the way in for new models.
 
 A mean-field dynamics is closed by its self-energy, a function Q -> Sigma of the superfield Q(a,b) = <x(a) x(b)>, in
 
-    Q^-1 = K + Sigma[Q],                                                                               (3.6)
+    Q^-1 = K + Sigma[Q],                                                                               (6.6)
 
 K the free motion, which comes with the algorithm and the start. In the language of forces, at step t
 
-    F(t) = -sum_s Sigma_R(t,s) x(s) - Sigma_R(t,*) x* + noise of covariance -Sigma_C(t,s).             (3.7)
+    F(t) = -sum_s Sigma_R(t,s) x(s) - Sigma_R(t,*) x* + noise of covariance -Sigma_C(t,s).             (6.7)
 
 The response in Q is the one to a force, R(t,s) eta_s, so that `Q.integral()` and sums over s are integrals over time.
 Point 0 of Q is the signal x* (any fixed direction, where there is none): Q.correlation[:, 0] is the magnetization.
@@ -28,7 +28,7 @@ from sgdmft.superfield import NotPointwise, Row, Superfield, against_signal, ont
 
 
 class SelfEnergy:
-    """A model of `solve` given by its self-energy, equation (3.6). Immutable.
+    """A model of `solve` given by its self-energy, equation (6.6). Immutable.
 
     A self-energy of pointwise operations (`*`, `+`, functions) runs with `Dense` and `Compressed`; one with operator
     products or inverses with `Dyson`, which takes every self-energy.

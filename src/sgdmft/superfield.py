@@ -2,15 +2,15 @@ r"""Causal two-time superfields: the algebra in which dynamical mean field theor
 
 A two-time function of a stochastic dynamics and its response are one object (MSRJD formalism, [DeDominicis1976]),
 
-    A(a,b) = C(t_a,t_b) + theta_a S(t_b,t_a) + theta_b R(t_a,t_b),        theta^2 = 0,                     (3.1)
+    A(a,b) = C(t_a,t_b) + theta_a S(t_b,t_a) + theta_b R(t_a,t_b),        theta^2 = 0,                     (6.1)
 
 over points a = (t_a, theta_a). R and S are causal (lower triangular); the term theta_a theta_b is absent by causality.
 A superfield is symmetric, A(a,b) = A(b,a), when C is and S = R. With int dtheta theta = 1 and matrices over the times:
 
-    product      (A B)(a,b) = int dc A(a,c) B(c,b):   R = R_A R_B,   S = S_B S_A,   C = R_A C_B + C_A S_B^T          (3.2)
-    inverse      R = R_A^-1,   S = S_A^-1,   C = -R_A^-1 C_A S_A^-T                                                  (3.3)
-    pointwise    (A o B)(a,b) = A(a,b) B(a,b):        R = C_A o R_B + R_A o C_B,   C = C_A o C_B                     (3.4)
-    function     f(A)(a,b) = f(A(a,b)):               R = f'(C_A) o R_A,           C = f(C_A)                        (3.5)
+    product      (A B)(a,b) = int dc A(a,c) B(c,b):   R = R_A R_B,   S = S_B S_A,   C = R_A C_B + C_A S_B^T          (6.2)
+    inverse      R = R_A^-1,   S = S_A^-1,   C = -R_A^-1 C_A S_A^-T                                                  (6.3)
+    pointwise    (A o B)(a,b) = A(a,b) B(a,b):        R = C_A o R_B + R_A o C_B,   C = C_A o C_B                     (6.4)
+    function     f(A)(a,b) = f(A(a,b)):               R = f'(C_A) o R_A,           C = f(C_A)                        (6.5)
 
 The product of two symmetric superfields is not symmetric, (A B)^T = B A: this is why S is kept.
 
@@ -33,10 +33,10 @@ _SYMMETRY = 1e-9
 
 
 class Superfield:
-    """A causal two-time superfield, equation (3.1). Immutable.
+    """A causal two-time superfield, equation (6.1). Immutable.
 
-    `A @ B` is the product (3.2), `A * B` the pointwise one (3.4), `A.inverse()` (3.3), `A.apply(f, df)` a function of A
-    (3.5); polynomials such as `Covariance` take a superfield as they take a number. `A + B`, `A - B`, `-A`, `2 * A`
+    `A @ B` is the product (6.2), `A * B` the pointwise one (6.4), `A.inverse()` (6.3), `A.apply(f, df)` a function of A
+    (6.5); polynomials such as `Covariance` take a superfield as they take a number. `A + B`, `A - B`, `-A`, `2 * A`
     and `A.T` are what they say; `A + 1` adds 1 to the correlation everywhere, and `A.identity` is the identity of `@`.
 
     Parameters
@@ -183,7 +183,7 @@ class Superfield:
         R = operation(self.response)
         return self._like(operation(self.correlation), R, R if self.symmetric else operation(self.reverse))
 
-    # -- pointwise: (3.4), (3.5) -----------------------------------------------------------------------------------
+    # -- pointwise: (6.4), (6.5) -----------------------------------------------------------------------------------
 
     def __mul__(self, other: Any) -> Superfield:
         if not isinstance(other, Superfield):
@@ -208,7 +208,7 @@ class Superfield:
     def apply(
         self, function: Callable[[np.ndarray], np.ndarray], derivative: Callable[[np.ndarray], np.ndarray]
     ) -> Superfield:
-        """f(A), equation (3.5), from f and f' (both vectorized).
+        """f(A), equation (6.5), from f and f' (both vectorized).
 
         Raises
         ------
@@ -230,7 +230,7 @@ class Superfield:
         S = R if self.symmetric else derivative(C.T) * self.reverse
         return self._like(function(C), R, S)
 
-    # -- the algebra of operators: (3.2), (3.3) --------------------------------------------------------------------
+    # -- the algebra of operators: (6.2), (6.3) --------------------------------------------------------------------
 
     def __matmul__(self, other: Any) -> Superfield:
         if not isinstance(other, Superfield):
@@ -240,7 +240,7 @@ class Superfield:
         return self._like(C, self.response @ other.response, other.reverse @ self.reverse)
 
     def inverse(self) -> Superfield:
-        """A^-1, equation (3.3).
+        """A^-1, equation (6.3).
 
         Raises
         ------

@@ -2,7 +2,7 @@ r"""Causal steps under a pointwise self-energy, on the dense and the compressed 
 
 Of a `SelfEnergy` made of pointwise operations, row t of Sigma follows from row t of Q, which the history holds:
 
-    D(t,s)     = delta_ts (1 - eta lambda + beta) - delta_{s,t-1} beta - eta Sigma_R(t,s)                    (5.4)
+    D(t,s)     = delta_ts (1 - eta lambda + beta) - delta_{s,t-1} beta - eta Sigma_R(t,s)                    (6.11)
     m(t+1)     = sum_s D m - eta Sigma_R(t,*)
     R(t+1,t')  = sum_s D(t,s) R(s,t'),       R(t+1,t) = 1
     C(t+1,t')  = sum_s D(t,s) C(s,t') - eta Sigma_R(t,*) m(t') - eta sum_{s<t'} Sigma_C(t,s) eta_s R(t',s)
@@ -82,7 +82,7 @@ class PointwiseIntegrator(Integrator):
         return chunk
 
     def _step(self, sigma, rates: np.ndarray) -> None:
-        """Equation (5.4); t becomes coordinate n of the past."""
+        """Equation (6.11); t becomes coordinate n of the past."""
         past, n = self.history, self.history.n
         ops, vec, state, row, end = past.ops, past.vec, past.state, past.row, past.end
         eta, beta = rates[kernel.ETA], rates[kernel.MOMENTUM] if past.t else 0.0

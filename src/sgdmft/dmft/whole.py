@@ -1,19 +1,19 @@
 r"""The pieces of Dyson's equation on whole matrices: the free motion K, and the self-energy of least squares.
 
-Over the points * (the signal), 0, 1, ..., T the weights obey Q^-1 = K + Sigma[Q], equation (3.6), in the algebra of
-`sgdmft.superfield`. As matrices over the points, with forces F from (3.7),
+Over the points * (the signal), 0, 1, ..., T the weights obey Q^-1 = K + Sigma[Q], equation (6.6), in the algebra of
+`sgdmft.superfield`. As matrices over the points, with forces F from (6.7),
 
-    motion @ x = force @ F + noise,                                                                            (5.1)
+    motion @ x = force @ F + noise,                                                                            (6.8)
 
 rows: x* and x(0) given; x(t+1) = z_t [(1 - eta lambda + beta) x(t) - beta x(t-1) + eta_t F(t) + sqrt(2 eta T) n(t)], where
 z_t projects onto the sphere (1 without). For least squares
 
-    Sigma = alpha Lambda o f'(Q),    Lambda^-1 = 1 + f(Q)_* + W,                                               (5.2)
+    Sigma = alpha Lambda o f'(Q),    Lambda^-1 = 1 + f(Q)_* + W,                                               (6.9)
 
 f(Q)_* the superfield of the residuals without feedback, h(x) - y, and W = diag[(1/b - 1) E r^2] the noise of the
 selection. For batches with memory, u = s r / b responds by L = (1 + P o k)^-1 and has the correlations
 
-    G(t,s) = P(t,s) A(t,s) - sum_v k(t,v) P(t, max(v,s)) G(v,s),    A = K L^T,                                 (5.3)
+    G(t,s) = P(t,s) A(t,s) - sum_v k(t,v) P(t, max(v,s)) G(v,s),    A = K L^T,                                 (6.10)
 
 and Lambda = (-G, L).
 
@@ -30,7 +30,7 @@ from sgdmft.superfield import Superfield, against_signal, onto_signal
 
 
 class Motion:
-    """Equation (5.1); with a spherical algorithm it also holds the factors z_t found so far, shape (steps,)."""
+    """Equation (6.8); with a spherical algorithm it also holds the factors z_t found so far, shape (steps,)."""
 
     def __init__(self, algorithm: Descent, start: Start, steps: int) -> None:
         self.rates = algorithm.rates(steps)
@@ -80,7 +80,7 @@ class Motion:
         return float(np.max(np.abs(excess), initial=0.0))
 
     def _matrices(self, points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`motion`, `force` and the covariance of `noise` of (5.1) on the first `points` points."""
+        """`motion`, `force` and the covariance of `noise` of (6.8) on the first `points` points."""
         steps = points - 2
         eta, _, momentum, decay, temperature = (values[:steps] for values in self.rates)
         z = self.scale[:steps]
@@ -96,7 +96,7 @@ class Motion:
 
 
 class LeastSquares:
-    """Sigma[Q] of equation (5.2), and the loss."""
+    """Sigma[Q] of equation (6.9), and the loss."""
 
     def __init__(self, model: GaussianLeastSquares, algorithm: Descent, steps: int) -> None:
         self.model = model
@@ -138,7 +138,7 @@ class LeastSquares:
         return (residuals.identity + residuals + Superfield(np.diag(noise), np.zeros_like(L))).inverse()
 
     def _with_memory(self, residuals: Superfield) -> Superfield:
-        """Equation (5.3), iterated: each pass settles one more row, most pass many."""
+        """Equation (6.10), iterated: each pass settles one more row, most pass many."""
         n = len(residuals)
         assert self.reselection is not None
         P, K, k = self.reselection[:n, :n], residuals.correlation, residuals.response
