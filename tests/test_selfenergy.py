@@ -164,6 +164,9 @@ def test_spiked_tensor_ends_in_its_minimum():
     run = sg.solve(spiked_tensor(f, snr), algorithm, steps=200, start=sg.Start(magnetization=0.6))
     root = brentq(lambda m: m / np.sqrt(1 - m * m) - snr * f.derivative(m) / np.sqrt(f.derivative(1.0)), 0.8, 0.9999)
     assert run.magnetization[-1] == pytest.approx(root, abs=1e-10)
+    # H is homogeneous of degree 3, so its value there is -mu / 3 with mu = f''(1) chi + 1 / chi and 1 - m^2 = f'(1) chi^2.
+    chi = np.sqrt((1 - root**2) / f.derivative(1.0))
+    assert run.loss[-1] == pytest.approx(-(f.derivative(1.0, order=2) * chi + 1 / chi) / 3, abs=1e-9)
 
 
 # -- linear regression ---------------------------------------------------------------------------------------------
