@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from sgdmft import _validation as check
-from sgdmft.dmft.integrator import NORM_LIMIT
 from sgdmft.dmft.methods import Estimate, Problem, refuse_too_large
 from sgdmft.dmft.whole import LeastSquares, Motion
 from sgdmft.errors import Diverged, InvalidArgument, NotConverged
@@ -130,6 +129,8 @@ def solution_of(problem: Problem, method: Dyson, report: Callable[[int], None] =
     Where the iterates leave the region of the solution the window is cut, down to one row, which is exact at once.
     Settled rows are kept to the last bit: rounding there would be amplified by the rows that follow.
     """
+    from sgdmft.dmft.integrator import NORM_LIMIT  # here, because it brings numba
+
     sigma = self_energy(problem)
     motion = Motion(problem.algorithm, problem.start, problem.steps)
     final, sweeps, status = problem.steps + 2, 0, Status.COMPLETED
