@@ -14,6 +14,7 @@ from sgdmft.dmft import _problem
 from sgdmft.dmft.dyson import Dyson, solution_of
 from sgdmft.dmft.whole import LeastSquares
 from sgdmft.errors import Diverged, InvalidArgument, NotConverged
+from sgdmft.selfenergy import linear_regression
 from sgdmft.superfield import Superfield
 
 COMPARED = ("magnetization", "norm", "loss", "correlation", "response")
@@ -190,6 +191,13 @@ def test_settings_are_checked():
             Dyson(**bad)
     with pytest.raises(sg.errors.TooLarge, match="memory_limit"):
         sg.solve(**TALK, method=Dyson(memory_limit=1e4))
+
+
+def test_estimates():
+    need = sg.estimate(TALK["model"], TALK["algorithm"], steps=100, method=Dyson())
+    assert need.method == "Dyson"
+    assert need.memory > 8 * 100**2
+    assert sg.estimate(linear_regression(1.0), sg.GradientDescent(0.1), steps=100).method == "Dyson"
 
 
 def test_solution_reports_its_residual():

@@ -87,9 +87,7 @@ def solve(
     problem = _problem(
         model, algorithm, steps, start, save, stop, progress, strict, replicas, linearized, checkpoint
     )  # fmt: skip
-    if isinstance(model, SelfEnergy) and not model.pointwise:
-        method = method or Dyson()
-    return (method or cheapest(problem)).run(problem)
+    return (method or _best(problem)).run(problem)
 
 
 def estimate(
@@ -108,7 +106,14 @@ def estimate(
     Dense, 20000 steps: 6.4 GB of memory, about 2.1e+03 s
     """
     problem = _problem(model, algorithm, steps, None, save, None, False, True, replicas, False, None)
-    return (method or cheapest(problem)).estimate(problem)
+    return (method or _best(problem)).estimate(problem)
+
+
+def _best(problem: Problem) -> Method:
+    """The fastest method that can solve the problem."""
+    if isinstance(problem.model, SelfEnergy) and not problem.model.pointwise:
+        return Dyson()
+    return cheapest(problem)
 
 
 def _problem(
