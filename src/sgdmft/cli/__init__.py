@@ -21,6 +21,7 @@ _COMMANDS = {
     "reproduce": ("sgdmft.cli.reproduce:reproduce", "The talk's results page: figures, data and report in one folder."),
     "solve": ("sgdmft.cli.solve:solve", "Theory: integrate the mean-field equations and save the trajectory."),
     "simulate": ("sgdmft.cli.simulate:simulate", "Experiment: run the algorithm at finite size, with error bars."),
+    "compare": ("sgdmft.cli.compare:compare", "Theory against experiment: z-scores and a picture."),
     "statics": ("sgdmft.cli.statics:statics", "Thermodynamics by replicas: ground states, free energies, transitions."),
     "gardner": ("sgdmft.cli.gardner:gardner", "Capacities and generalization of perceptrons."),
     "compare-schemes": (

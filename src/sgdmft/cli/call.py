@@ -6,7 +6,6 @@ theory) and [simulation]; a flag on the command line replaces the entry of the s
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -200,8 +199,8 @@ def check_output(path: Path, overwrite: bool, *, folder: bool = False) -> Path:
     return path
 
 
-def run(work: Callable[[], Trajectory], output: Path, *, overwrite: bool, quiet: bool) -> int:
-    """Compute a trajectory, save it whatever happens, say what it is, and return the exit code."""
+def finish(work: Callable[[], Trajectory], output: Path, *, overwrite: bool) -> tuple[Trajectory, int]:
+    """Compute a trajectory and save it whatever happens; the trajectory and the exit code."""
     from sgdmft import cli
 
     message, code = "", 0
@@ -213,8 +212,14 @@ def run(work: Callable[[], Trajectory], output: Path, *, overwrite: bool, quiet:
         message, code = trajectory.status.value, cli.INTERRUPTED
     trajectory.save(output, overwrite=overwrite)
     if message:
-        print(f"sgdmft: {message} Saved in `{os.fspath(output)}`.", file=sys.stderr)
-    elif not quiet:
+        print(f"sgdmft: {message} Saved in `{output}`.", file=sys.stderr)
+    return trajectory, code
+
+
+def run(work: Callable[[], Trajectory], output: Path, *, overwrite: bool, quiet: bool) -> int:
+    """`finish`, and say what the trajectory is; the exit code."""
+    trajectory, code = finish(work, output, overwrite=overwrite)
+    if code == 0 and not quiet:
         print(f"{trajectory}\n  saved in {output}")
     return code
 

@@ -33,7 +33,7 @@ def simulate(
 
     given = call.read(file, flags)
     call.check_output(output, overwrite)
-    options = simulation_options(given, size=size, samples=samples, seed=seed)
+    options = simulation_options(given, default_size=500, size=size, samples=samples, seed=seed)
     return call.run(
         lambda: sg.simulate(given.model, given.algorithm, progress=not quiet, **given.common, **options),
         output,
@@ -42,8 +42,8 @@ def simulate(
     )
 
 
-def simulation_options(given: call.Call, **flags: int | None) -> dict[str, Any]:
+def simulation_options(given: call.Call, default_size: int, **flags: int | None) -> dict[str, Any]:
     """Size, samples and seed: from the flags, else from the table [simulation], else the defaults."""
     parameters.check_keys(given.simulation, flags, "[simulation]")
     stated = {name: value for name, value in flags.items() if value is not None}
-    return {"size": 500, "samples": 16, "seed": 0, **given.simulation, **stated}
+    return {"size": default_size, "samples": 16, "seed": 0, **given.simulation, **stated}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -27,15 +27,20 @@ def solve(
         sgdmft solve --alpha 2.5 --learning-rate 0.1 --batch-fraction 0.3 --steps 500 -o run.nc
     """
     import sgdmft as sg
-    from sgdmft import dmft
 
     given = call.read(file, flags)
     call.check_output(output, overwrite)
-    methods = [value for name in ("Dense", "Compressed") if (value := getattr(dmft, name, None)) is not None]
-    method = None if given.method is None else parameters.rebuild("method", given.method, classes=methods)
+    method = theory_method(given)
     return call.run(
         lambda: sg.solve(given.model, given.algorithm, method=method, progress=not quiet, **given.common),
         output,
         overwrite=overwrite,
         quiet=quiet,
     )
+
+
+def theory_method(given: call.Call) -> Any:
+    """The method of table [method], or None for the one that suits the run."""
+    from sgdmft.dmft import Compressed, Dense
+
+    return None if given.method is None else parameters.rebuild("method", given.method, classes=(Dense, Compressed))

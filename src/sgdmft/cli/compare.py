@@ -1,0 +1,65 @@
+"""`sgdmft compare`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from sgdmft import parameters
+from sgdmft.cli import call
+from sgdmft.cli.simulate import simulation_options
+from sgdmft.cli.solve import theory_method
+
+
+def compare(
+    file: Annotated[Path | None, Parameter(help="TOML file of the run.")] = None,
+    /,
+    *,
+    output: call.Output,
+    size: Annotated[call.Whole, Parameter(help="Number of weights N (default 200).")] = None,
+    samples: Annotated[call.Whole, Parameter(help="Number of independent samples (default 16).")] = None,
+    seed: Annotated[call.Whole, Parameter(help="Seed of the random streams (default 0).")] = None,
+    false_alarm_rate: Annotated[float, Parameter(help="Probability that a right theory is rejected.")] = 1e-3,
+    overwrite: call.Overwrite = False,
+    quiet: call.Quiet = False,
+    flags: call.Flags = call.Flags(),  # noqa: B008 - immutable
+) -> int:
+    """Theory against experiment: run both, judge their difference by z-scores, and draw them together.
+
+    The new folder holds theory.nc, simulation.nc, comparison.png and parameters.toml. The exit code is 0 whatever the
+    verdict, which is printed.
+
+        sgdmft compare --alpha 2 --learning-rate 0.1 --batch-fraction 0.3 --magnetization 0.3 --steps 100 -o check
+    """
+    import sgdmft as sg
+    from sgdmft import plotting
+
+    given = call.read(file, flags)
+    options = simulation_options(given, default_size=200, size=size, samples=samples, seed=seed)
+    method = theory_method(given)
+    folder = call.check_output(output, overwrite, folder=True)
+    tables = {**given.plain(), "simulation": options}
+    (folder / "parameters.toml").write_text(parameters.toml(tables), encoding="utf-8")
+    runs = []
+    for name, work in (
+        ("theory", lambda: sg.solve(given.model, given.algorithm, method=method, progress=not quiet, **given.common)),
+        (
+            "simulation",
+            lambda: sg.simulate(given.model, given.algorithm, progress=not quiet, **given.common, **options),
+        ),
+    ):
+        trajectory, code = call.finish(work, folder / f"{name}.nc", overwrite=overwrite)
+        if code:
+            return code
+        runs.append(trajectory)
+    found = sg.compare(*runs, false_alarm_rate=false_alarm_rate)
+    picture, panels = plotting.figure(4, 1, width=3.5, height=3.0)
+    plotting.learning_curves(*runs, axes=panels[0, :3])
+    plotting.z_scores({"all quantities": found}, axes=panels[0, 3])
+    picture.savefig(folder / "comparison.png", dpi=160)
+    if not quiet:
+        print(f"{found}\n  saved in {folder}", file=sys.stdout)
+    return 0
