@@ -10,7 +10,7 @@ so that its Stieltjes transform g(z) = tr (z - d^2 H)^-1 / N solves [Voiculescu1
     z(g) = 1/g + alpha f'/(1 - f' g) + v g + lambda                                                          (10.1)
 
 (lambda the weight decay). Edges are where dz/dg = 0, a quartic in g. The bulk is exact at every time for N -> infinity:
-what the point remembers of the data changes the Hessian by finite rank. That finite rank makes outliers [BBP2005].
+what the point remembers of the data changes the Hessian by finite rank. That finite rank makes outliers [BaikBenArousPeche2005].
 
 Towards the signal. Let p be the direction of x* orthogonal to x, and M(g) the Hessian's block on (x, p) after the other
 directions are integrated out; outliers are zeros of det[z(g) - M(g)] off the bulk. At a random start, with overlap m,

@@ -143,7 +143,7 @@ def relaxation(
     """
     (panel,) = _panels(None if axes is None else [axes], 1)
     colors = palette(list(times))
-    for name, (alphas, taus) in times.items():
+    for k, (name, (alphas, taus)) in enumerate(times.items()):
         x, y = np.asarray(alphas, dtype=float), np.asarray(taus, dtype=float)
         seen = np.isfinite(y)
         panel.plot(x[seen], y[seen], "o", ms=4.5, color=colors[name], mfc="white", mew=1.3, label=name, zorder=3)
@@ -152,11 +152,15 @@ def relaxation(
             low, high = float(np.min(fit.alphas)), float(np.max(fit.alphas))
             inside = np.linspace(low, high, 200)
             panel.plot(inside, fit(inside), color=colors[name], lw=1.6)
-            panel.axvspan(*fit.interval, ymin=0.955, color=colors[name], alpha=0.35, lw=0)
-            panel.axvline(fit.threshold, ymin=0.955, color=colors[name], lw=1.6)
+            top = 1.0 - 0.028 * k
+            panel.axvspan(*fit.interval, ymin=top - 0.022, ymax=top, color=colors[name], alpha=0.4, lw=0)
+            panel.axvline(fit.threshold, ymin=top - 0.022, ymax=top, color=colors[name], lw=2)
     panel.set_yscale("log")
+    low, high = panel.get_ylim()
+    panel.set_ylim(low, high * (high / low) ** 0.1)  # room for the marks
     _dress(panel, r"$\alpha$", r"relaxation time $\tau$ (steps)")
-    panel.legend(frameon=False, fontsize=9, handlelength=1.0)
+    if times:
+        panel.legend(frameon=False, fontsize=9, handlelength=1.0)
     panel.set_title(title, loc="left", fontsize=9)
     return panel
 
@@ -170,7 +174,7 @@ def power_law_collapse(
     for name, fit in fits.items():
         x, y = (np.asarray(values, dtype=float) for values in times[name])
         distance = x - fit.threshold
-        seen = np.isfinite(y) & (distance > 0)
+        seen = np.isfinite(y) & (distance > 0)  # points outside the window are shown too
         panel.plot(distance[seen], y[seen], "o", ms=4.5, color=colors[name], mfc="white", mew=1.3, zorder=3)
         inside = np.linspace(float(np.min(fit.alphas)), float(np.max(fit.alphas)), 200)
         panel.plot(
@@ -179,7 +183,8 @@ def power_law_collapse(
     panel.set_xscale("log")
     panel.set_yscale("log")
     _dress(panel, r"$\alpha - \alpha^*$", r"relaxation time $\tau$ (steps)")
-    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    if fits:
+        panel.legend(frameon=False, fontsize=9, handlelength=1.4)
     return panel
 
 

@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 from sgdmft import progress as progress_
 from sgdmft.errors import InvalidArgument, SgdmftError
@@ -69,7 +70,7 @@ def write(
         parts = progress_.Parts(report.update, {name: SECTIONS[name][quick] for name in names})
         for name in names:
             try:
-                section = importlib.import_module(f"sgdmft.reports.{name}").build(quick=quick, progress=parts[name])
+                section = _module(name).build(quick=quick, progress=parts[name])
                 page.save_files(folder, section)
                 sections.append(section)
                 outcome.done.append(name)
@@ -82,3 +83,7 @@ def write(
                 break
             parts.finish(name)
     return outcome
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"sgdmft.reports.{name}")

@@ -41,11 +41,12 @@ def build(
     picture, panels = plotting.figure(len(runs), 1, width=3.5, height=3.0)
     for panel, run in zip(panels[0], runs.values(), strict=True):
         plotting.two_time(run, waiting=waiting, axes=panel, normalized=True)
-        panel.set_title(f"{plotting.algorithm_label(run)}:  {plotting.setting([run])}", loc="left", fontsize=9)
+        panel.set_title(plotting.algorithm_label(run), loc="left", fontsize=9)
         panel.set_ylim(0, 1.02)
         if panel is not panels[0, 0]:
             panel.set_ylabel("")
             panel.get_legend().remove()
+    picture.suptitle(plotting.setting(list(runs.values())), fontsize=9)
     ends = "; ".join(f"m({steps}) = {run.magnetization[-1]:.2g} at b = {fraction:g}" for fraction, run in runs.items())
     return Section(
         name="correlations",
