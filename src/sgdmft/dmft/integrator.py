@@ -204,7 +204,7 @@ class Integrator:
         past = self.history
         kernel_panels.close_leaf(
             past.ops, past.row, past.end, past.band, past.band_start, past.vec, past.counters, past.panels,
-            *self._tables, past.leaf, past.phases, self.tolerance, self.distance, past.accepted, self._work,
+            *self._tables, past.leaf, past.phases, self.tolerance, self.distance, past.accepted, self._work,  # type: ignore
         )  # fmt: skip
 
     def _advance_threaded(self, chunk: int, p_rows: np.ndarray, rates: np.ndarray, out: np.ndarray) -> int:

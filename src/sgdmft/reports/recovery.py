@@ -80,10 +80,19 @@ def build(
         ],
         tables=[
             Table(
-                caption=f"Power-law fits at η = {learning_rate:g}, m<sub>0</sub> = {magnetization:g}, level Δ = {level:g}. The column "
-                "“nearer half” fits only the half of the points nearer to α*: how far it differs shows how far the law is "
-                "from a pure power.",
-                head=["batch fraction b", "α*", "68 % interval", "α*, nearer half", "ν", "window of τ (steps)", "window of α", "points"],
+                caption=f"Power-law fits at η = {learning_rate:g}, m<sub>0</sub> = {magnetization:g}, level "
+                f"Δ = {level:g}. The column “nearer half” fits only the half of the points nearer to α*: how far it "
+                "differs shows how far the law is from a pure power.",
+                head=[
+                    "b",
+                    "α*",
+                    "68 % interval",
+                    "α*, nearer half",
+                    "ν",
+                    "window of τ (steps)",
+                    "window of α",
+                    "points",
+                ],
                 rows=[_row(fraction, fits.get(fraction), refusals.get(fraction, "")) for fraction in fractions],
             )
         ],
@@ -105,12 +114,13 @@ def approach(
     *,
     level: float,
     steps: int,
+    shortest: float = 0.0,
     progress: Callable[[float, float, str], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Relaxation times from far above the threshold down to it, about evenly spaced in log tau; alphas ascending.
 
     alpha is lowered by what should lengthen tau by a fixed ratio, judging from the last two points, until a run of
-    `steps` does not recover.
+    `steps` does not recover; shorter times than `shortest` are left out.
     """
     reporter = Reporter(progress or (lambda *_: None), "", lambda: None)
     save, stop = sg.Save(two_time=0), sg.Recovered(distance=level)
@@ -131,7 +141,8 @@ def approach(
         reporter.update(math.log(tau), math.log(steps))
         alpha -= change
     order = np.argsort(alphas)
-    return np.array(alphas)[order], np.array(times)[order]
+    x, y = np.array(alphas)[order], np.array(times)[order]
+    return x[y >= shortest], y[y >= shortest]
 
 
 def _ordering(fits) -> str:

@@ -6,6 +6,7 @@ import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def build(
     fractions = sorted(set(fractions or ((0.5, 0.2) if quick else FRACTIONS)), reverse=True)
     steps, size = steps or (1000 if quick else 3000), size or (80 if quick else 150)
     alpha, fraction = alphas[len(alphas) // 2], fractions[len(fractions) // 2]
-    options = {"learning_rate": learning_rate, "momentum": momentum}
+    options: dict[str, Any] = {"learning_rate": learning_rate, "momentum": momentum}
     start, curve_start = sg.Start(magnetization=magnetization), sg.Start(magnetization=curve_magnetization)
 
     jobs = {
