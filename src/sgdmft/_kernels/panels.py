@@ -118,47 +118,18 @@ def _merge_operator(M, row, end, n, q, i0, stride, T, work):
 
 
 @njit(**_OPTIONS)
-def _merge_diagonal(band, n, q, i0, stride, T, work):
-    """The diagonal operator of G, one p x p block for each panel and phase."""
-    p = T.shape[1]
-    for v in range(q):
-        for j in range(p):
-            work[v, j] = 0.0
-    for half in range(2):
-        for phase in range(stride):
-            for a in range(p):
-                v = i0 + half * q + a * stride + phase
-                for b in range(p):
-                    value = band[v, b]
-                    for i in range(p):
-                        left = T[half * p + a, i] * value
-                        for j in range(p):
-                            work[i * stride + phase, j] += left * T[half * p + b, j]
-    for v in range(q):
-        for j in range(p):
-            band[i0 + v, j] = work[v, j]
-    for v in range(i0 + 2 * q, n):
-        for j in range(p):
-            band[v - q, j] = band[v, j]
-
-
-@njit(**_OPTIONS)
-def merge(ops, row, end, band, band_start, vec, n, q, i0, stride, T, node_weight, work):
+def merge(ops, row, end, vec, n, q, i0, stride, T, node_weight, work):
     """Merge the panels at [i0, i0 + q) and [i0 + q, i0 + 2q) into one at [i0, i0 + q); returns the new n."""
     for op in range(ops.shape[0]):
         _merge_operator(ops[op], row, end, n, q, i0, stride, T, work)
-    if band.shape[1] > 0:
-        _merge_diagonal(band, n, q, i0, stride, T, work)
     for name in (MAGNETIZATION, TEACHER, C_ROW, R_ROW, C12_ROW):
         _merge_row(vec[name], 0, 0, i0, n, q, stride, T, work[0])
     for s in range(i0 + 2 * q, n):
         vec[WEIGHT, s - q] = vec[WEIGHT, s]
         end[s - q] = end[s] - q
-        band_start[s - q] = band_start[s] - q
     for s in range(q):
         vec[WEIGHT, i0 + s] = node_weight[s // stride]
         end[i0 + s] = i0 + q
-        band_start[i0 + s] = i0 + s % stride
     return n - q
 
 
@@ -167,8 +138,6 @@ def close_leaf(
     ops,
     row,
     end,
-    band,
-    band_start,
     vec,
     counters,
     panels,
@@ -206,9 +175,7 @@ def close_leaf(
         error = truncation(ops, row, vec, n, q, i * q, stride, parent, T, work[0])
         if error <= tolerance:
             accepted[0] = max(accepted[0], error)
-            counters[COORDINATES] = merge(
-                ops, row, end, band, band_start, vec, n, q, i * q, stride, T, weights[level + 1], work
-            )
+            counters[COORDINATES] = merge(ops, row, end, vec, n, q, i * q, stride, T, weights[level + 1], work)
             counters[PANELS] -= 1
             counters[MERGES] += 1
             panels[PANEL_LEVEL, i] = level + 1
@@ -223,27 +190,24 @@ def close_leaf(
 
 
 @njit(**_OPTIONS)
-def open_leaf(end, band_start, counters, panels, q, stride):
+def open_leaf(end, counters, panels, q):
     """Room for q new coordinates, one per step; False if there is none."""
     n = counters[COORDINATES]
     if n + q > end.shape[0] or counters[PANELS] + 1 > panels.shape[1]:
         return False
     for s in range(q):
         end[n + s] = n + s + 1
-        band_start[n + s] = n + s % stride
     return True
 
 
 @njit(**_OPTIONS)
-def advance(
-    ops, row, end, band, band_start, stride, vec, state, counters, steps, p_rows, rates, poly, run, out, measure
-):
+def advance(ops, row, end, vec, state, counters, steps, p_rows, rates, poly, run, out, measure):
     """Take `steps` steps, each a new coordinate; returns (steps taken, reason). With `measure` none: `out[0]` at t."""
     for i in range(steps):
         n, t = counters[COORDINATES], counters[TIME]
         p_row = p_rows[min(i, p_rows.shape[0] - 1)]
         step(
-            ops, row, end, band, band_start, stride, vec, state, n, p_row, rates[i], poly, run, out[i], t == 0, measure
+            ops, row, end, vec, state, n, p_row, rates[i], poly, run, out[i], t == 0, measure
         )  # fmt: skip
         if measure:
             return 0, DONE

@@ -130,7 +130,7 @@ def kernels(vec, state, n, p_row, poly, run):
 
 
 @njit(**_OPTIONS)
-def memory(ops, row, band, band_start, band_stride, vec, state, n, p_row, rates, poly, run, K_tt, out, first, last):
+def memory(ops, row, vec, state, n, p_row, rates, poly, run, K_tt, out, first, last):
     """Rows L(t,.) and G(t,.), the loss, the memory kernels and D(t,.); t becomes coordinate n. Returns eta kappa.
 
     Expects A = L K, L^T (k P), and of the lower half of G (with half the diagonal) its products with k and, transposed,
@@ -144,7 +144,6 @@ def memory(ops, row, band, band_start, band_stride, vec, state, n, p_row, rates,
     m, c_tt = state[M_NOW], state[C_NOW]
     residual2 = K_tt
     g_tt = K_tt
-    width = band.shape[1]
     for s in range(n):
         residual2 += 2.0 * k[s] * (g1[s] - A[s])
         g_tt += 2.0 * kp[s] * (g1[s] - A[s])
@@ -158,13 +157,8 @@ def memory(ops, row, band, band_start, band_stride, vec, state, n, p_row, rates,
 
     for s in range(n):
         l_row[s] = -l_row[s]
+        # The term v = s belongs to the second sum of (4.4) alone; half of it in each is the same, as k P (s) = P(s) k(s).
         g_row[s] = p_row[s] * (A[s] - g1[s]) - g2[s]
-    if width > 0:  # P is not 1: the diagonal of G counts in the second sum of (4.4) only
-        for s in range(n):
-            for j in range(width):
-                v = band_start[s] + j * band_stride
-                if v < n:
-                    g_row[s] += 0.5 * band[s, j] * (kp[v] - p_row[s] * k[v])
 
     sum_l = 1.0
     for s in range(n):
@@ -191,8 +185,6 @@ def memory(ops, row, band, band_start, band_stride, vec, state, n, p_row, rates,
     ops[R, start + n] = 0.0
     ops[L, start + n] = 1.0
     ops[G, start + n] = 0.5 * g_tt
-    for j in range(width):
-        band[n, j] = g_tt if band_start[n] + j * band_stride == n else 0.0
     for s in range(n + 1):
         r_row[s] = 0.0
         vec[X2, s] = 0.0
@@ -282,7 +274,7 @@ def replica_update(ops, row, end, vec, state, n, rates, run, drive):
 
 
 @njit(**_OPTIONS)
-def step(ops, row, end, band, band_start, band_stride, vec, state, n, p_row, rates, poly, run, out, first, last):
+def step(ops, row, end, vec, state, n, p_row, rates, poly, run, out, first, last):
     """One step t -> t+1 on n past coordinates; t itself becomes coordinate n. With `last`, only measure at t.
 
     `out` receives m(t), C(t,t), the loss and C12(t,t).
@@ -291,9 +283,7 @@ def step(ops, row, end, band, band_start, band_stride, vec, state, n, p_row, rat
     K_tt = kernels(vec, state, n, p_row, poly, run)
     both(ops[L], row, end, n, vec[K_ROW], vec[KERNEL_P], vec[A_ROW], vec[L_ROW])
     both(ops[G], row, end, n, vec[KERNEL], vec[KERNEL_P], vec[X1], vec[X2])
-    drive = memory(
-        ops, row, band, band_start, band_stride, vec, state, n, p_row, rates, poly, run, K_tt, out, first, last
-    )
+    drive = memory(ops, row, vec, state, n, p_row, rates, poly, run, K_tt, out, first, last)
     if last:
         return
     if replicas:

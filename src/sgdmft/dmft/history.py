@@ -27,8 +27,6 @@ class History:
     ops: np.ndarray
     row: np.ndarray
     end: np.ndarray
-    band: np.ndarray
-    band_start: np.ndarray
     vec: np.ndarray
     state: np.ndarray
     counters: np.ndarray
@@ -57,24 +55,21 @@ class History:
 
     @property
     def nbytes(self) -> int:
-        return self.ops.nbytes + self.vec.nbytes + self.band.nbytes
+        return self.ops.nbytes + self.vec.nbytes
 
     # -- construction ----------------------------------------------------------------------------------------------
 
     @classmethod
-    def dense(cls, steps: int, *, operators: int, memoryless: bool) -> History:
+    def dense(cls, steps: int, *, operators: int) -> History:
         """One coordinate for each of `steps` times; lower triangles packed row by row, rows aligned to 64 bytes."""
         count = max(steps, 1)
         end = np.arange(1, count + 1)
         width = (end + 7) // 8 * 8
         row = np.concatenate([[0], np.cumsum(width)[:-1]])
-        band_width = 0 if memoryless else 1
         return cls(
             ops=np.zeros((operators, int(row[-1] + width[-1]))),
             row=row,
             end=end,
-            band=np.zeros((count, band_width)),
-            band_start=np.arange(count),
             vec=np.zeros((kernel.VECTORS, count + 8)),
             state=np.zeros(3),
             counters=np.zeros(6, dtype=np.int64),
@@ -84,15 +79,13 @@ class History:
         )
 
     @classmethod
-    def with_panels(cls, capacity: int, *, operators: int, memoryless: bool, order: int, phases: int) -> History:
+    def with_panels(cls, capacity: int, *, operators: int, order: int, phases: int) -> History:
         """An empty compressed history of at most `capacity` coordinates, with `order` nodes per panel and phase."""
         stride = _stride(capacity)
         return cls(
             ops=np.zeros((operators, capacity * stride)),
             row=np.arange(capacity) * stride,
             end=np.zeros(capacity, dtype=np.int64),
-            band=np.zeros((capacity, 0 if memoryless else order)),
-            band_start=np.zeros(capacity, dtype=np.int64),
             vec=np.zeros((kernel.VECTORS, capacity + 8)),
             state=np.zeros(3),
             counters=np.zeros(6, dtype=np.int64),
@@ -103,15 +96,12 @@ class History:
 
     def grown(self, capacity: int) -> History:
         """The same compressed history with room for more coordinates."""
-        memoryless = self.band.shape[1] == 0
-        new = History.with_panels(
-            capacity, operators=len(self.ops), memoryless=memoryless, order=self.order, phases=self.phases
-        )
+        new = History.with_panels(capacity, operators=len(self.ops), order=self.order, phases=self.phases)
         n = self.n
         old_stride, new_stride = _stride(len(self.end)), _stride(capacity)
         for old, fresh in zip(self.ops, new.ops, strict=True):
             fresh[: n * new_stride].reshape(n, new_stride)[:, :n] = old[: n * old_stride].reshape(n, old_stride)[:, :n]
-        new.end[:n], new.band[:n], new.band_start[:n] = self.end[:n], self.band[:n], self.band_start[:n]
+        new.end[:n] = self.end[:n]
         new.vec[:, :n] = self.vec[:, :n]
         new.panels[:, : self.panels.shape[1]] = self.panels
         new.state[:], new.counters[:], new.accepted[:] = self.state, self.counters, self.accepted

@@ -129,14 +129,14 @@ class Integrator:
         start: Start,
         steps: int,
         *,
-        history: Callable[[int, bool], History],
+        history: Callable[[int], History],
         replicas: bool = False,
         linearized: bool = False,
         stop_distance: float = -1.0,
         **options: float,
     ) -> Integrator:
-        """At t = 0. `history(operators, memoryless)` makes the empty history."""
-        past = history(6 if replicas else 4, algorithm.batches.memoryless)
+        """At t = 0. `history(operators)` makes the empty history."""
+        past = history(6 if replicas else 4)
         past.state[:] = start.magnetization, start.norm, start.norm
         equations = Equations.of(model, algorithm, start, linearized=linearized, stop_distance=stop_distance)
         new = cls(equations, algorithm.rates(steps), algorithm, past, **options)  # type: ignore[arg-type]
@@ -191,19 +191,19 @@ class Integrator:
     def _compiled(self, chunk: int, p_rows: np.ndarray, rates: np.ndarray, out: np.ndarray, measure: bool) -> int:
         past = self.history
         taken, self.reason = kernel_panels.advance(
-            past.ops, past.row, past.end, past.band, past.band_start, past.phases, past.vec, past.state, past.counters,
+            past.ops, past.row, past.end, past.vec, past.state, past.counters,
             chunk, p_rows, rates, self.equations.poly, self.equations.run, out, measure,
         )  # fmt: skip
         return taken
 
     def _open_leaf(self) -> bool:
         past = self.history
-        return kernel_panels.open_leaf(past.end, past.band_start, past.counters, past.panels, past.leaf, past.phases)
+        return kernel_panels.open_leaf(past.end, past.counters, past.panels, past.leaf)
 
     def _close_leaf(self) -> None:
         past = self.history
         kernel_panels.close_leaf(
-            past.ops, past.row, past.end, past.band, past.band_start, past.vec, past.counters, past.panels,
+            past.ops, past.row, past.end, past.vec, past.counters, past.panels,
             *self._tables, past.leaf, past.phases, self.tolerance, self.distance, past.accepted, self._work,  # type: ignore
         )  # fmt: skip
 
@@ -225,7 +225,7 @@ class Integrator:
                 )  # fmt: skip
                 other.result()
                 drive = kernel.memory(
-                    ops, row, past.band, past.band_start, 1, vec, state, n, p_row, rates[i], poly, run, K_tt, out[i],
+                    ops, row, vec, state, n, p_row, rates[i], poly, run, K_tt, out[i],
                     self.t == 0, False,
                 )  # fmt: skip
                 other = pool.submit(

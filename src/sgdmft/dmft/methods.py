@@ -101,11 +101,11 @@ class Dense:
 
         return self.threads or available_cores()
 
-    def history(self, problem: Problem, operators: int, memoryless: bool) -> History:
+    def history(self, problem: Problem, operators: int) -> History:
         """The empty history of a run."""
         from sgdmft.dmft.history import History
 
-        return History.dense(problem.steps, operators=operators, memoryless=memoryless)
+        return History.dense(problem.steps, operators=operators)
 
     def options(self) -> dict[str, float]:
         """Settings of the integrator."""
@@ -160,15 +160,13 @@ class Compressed:
         seconds = T * (operators * 4.0 * n * n / _SPEED_CACHE + _SECONDS_PER_STEP)
         return Estimate(method="Compressed", steps=problem.steps, memory=memory, seconds=seconds)
 
-    def history(self, problem: Problem, operators: int, memoryless: bool) -> History:
+    def history(self, problem: Problem, operators: int) -> History:
         """The empty history of a run."""
         from sgdmft.dmft.history import History
 
         phases = problem.algorithm.batches.phases
         capacity = 24 * self.order * phases
-        return History.with_panels(
-            capacity, operators=operators, memoryless=memoryless, order=self.order, phases=phases
-        )
+        return History.with_panels(capacity, operators=operators, order=self.order, phases=phases)
 
     def options(self) -> dict[str, float]:
         """Settings of the integrator."""

@@ -99,7 +99,7 @@ def _begin(problem: Problem, method: Dense | Compressed) -> Integrator:
         "algorithm": problem.algorithm,
         "start": problem.start,
         "steps": problem.steps,
-        "history": lambda operators, memoryless: method.history(problem, operators, memoryless),
+        "history": lambda operators: method.history(problem, operators),
         "stop_distance": problem.stop.distance if problem.stop else -np.inf,
         **method.options(),
     }
@@ -255,7 +255,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
 # -- checkpoints ---------------------------------------------------------------------------------------------------
 
-_STATE = ("ops", "row", "end", "band", "band_start", "vec", "state", "counters", "panels", "accepted")
+_STATE = ("ops", "row", "end", "vec", "state", "counters", "panels", "accepted")
 _RECORD = ("times", "values", "count", "saved", "rows", "label_response", "rows_count")
 
 
