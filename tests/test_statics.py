@@ -234,6 +234,22 @@ def test_breaking_of_a_stable_state_returns_it():
     assert (tried.levels, tried.energy) == (0, pytest.approx(state.energy, abs=1e-12))
 
 
+@pytest.mark.parametrize(
+    ("model", "temperature"), [(MIXED, 0.2), (TARGET, 0.1), (sg.GaussianLeastSquares(alpha=2.5), 0.3)]
+)
+def test_replicon_is_the_curvature_along_the_breaking_of_symmetry(model, temperature):
+    """q_0 = q - (1 - x) e, q_1 = q + x e is a replicon mode: d2 Phi/de2 = replicon x (1 - x)/(2 (C - q)^2)."""
+    state, x, step = equilibrium(model, temperature=temperature), 0.4, 1e-4
+    problem = functional.Problem(model, 1.0, state.magnetization, temperature)
+    (q,) = state.overlaps
+
+    def phi(e):
+        return functional.thermal(problem, np.array([q - (1 - x) * e, q + x * e]), np.array([x])).value
+
+    curvature = (phi(step) - 2 * phi(0.0) + phi(-step)) / step**2
+    assert curvature == pytest.approx(state.replicon * x * (1 - x) / (2 * (1 - q) ** 2), rel=2e-3, abs=1e-6)
+
+
 def test_replicon_sign_is_that_of_the_one_step_gain():
     """f(q) = 0.4 q + a q^2: as a grows replica symmetry breaks where the replicon changes sign."""
     for a, noise in ((0.05, 1.0), (0.45, 0.3), (2.0, 1.0), (2.0, 3.0)):
