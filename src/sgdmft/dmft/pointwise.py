@@ -42,12 +42,12 @@ class PointwiseIntegrator(Integrator):
         start: Start,
         steps: int,
         *,
-        history: Callable[[int, bool], History],
+        history: Callable[[int], History],
         stop_distance: float = -np.inf,
         **options: float,
     ) -> PointwiseIntegrator:
         """At t = 0."""
-        past = history(2, True)
+        past = history(2)
         past.state[:] = start.magnetization, start.norm, np.nan
         equations = Equations(np.zeros((0, 0)), Equations.constants(algorithm, start, stop_distance))
         new = cls(equations, algorithm.rates(steps), algorithm, past, model=model, **options)  # type: ignore[arg-type]
