@@ -125,7 +125,8 @@ def test_outlier_appears_where_alpha_cubed_is_alpha_plus_one():
     ids=["signal", "overlap", "mixed", "target"],
 )
 def test_outliers_at_the_start_against_simulation(model, start, size):
-    """Eigenvalues and overlaps of all outliers, with a finite-size bias allowed for of 6/N of the spectrum's width."""
+    """Eigenvalues and overlaps of all outliers. Biases measured from N = 50 to 400 fall as 1/N: above the bulk 3 times its
+    width over N, below it a quarter of that, 2.5/N in the overlap; allowed for are 3.5 widths, half a width, and 3."""
     theory = landscape.start_spectrum(model, start)
     samples = 12
     pairs = []
@@ -139,10 +140,10 @@ def test_outliers_at_the_start_against_simulation(model, start, size):
     width = theory.bulk.upper_edge - theory.bulk.lower_edge
     for outlier in theory.outliers:
         end = 0 if outlier.eigenvalue < theory.bulk.lower_edge else -1
-        bias = 6 * width / size
+        bias = (3.5 if end else 0.5) * width / size
         error = np.hypot(values[:, end].std(ddof=1) / np.sqrt(samples), bias)
         assert_chance((values[:, end].mean() - outlier.eigenvalue) / error)
-        error = np.hypot(overlaps[:, end].std(ddof=1) / np.sqrt(samples), 6 / size)
+        error = np.hypot(overlaps[:, end].std(ddof=1) / np.sqrt(samples), 3 / size)
         assert_chance((overlaps[:, end].mean() - outlier.overlap) / error)
 
 
@@ -159,13 +160,13 @@ def test_spectrum_along_a_trajectory_against_simulation():
         assert expected.descent.exact
         values, overlaps = probe.at(t)
         width = expected.bulk.upper_edge - expected.bulk.lower_edge
-        error = np.hypot(values[:, 0].std(ddof=1) / np.sqrt(samples), 4 * width / size)
+        error = np.hypot(values[:, 0].std(ddof=1) / np.sqrt(samples), width / size)
         assert_chance((values[:, 0].mean() - expected.descent.eigenvalue) / error)
-        error = np.hypot(overlaps[:, 0].std(ddof=1) / np.sqrt(samples), 6 / size)
+        error = np.hypot(overlaps[:, 0].std(ddof=1) / np.sqrt(samples), 3 / size)
         assert_chance((overlaps[:, 0].mean() - expected.descent.overlap) / error)
         # the second lowest is the first of the bulk
         edge, _ = expected.bulk.extreme(size)
-        error = np.hypot(values[:, 1].std(ddof=1) / np.sqrt(samples), 4 * width / size)
+        error = np.hypot(values[:, 1].std(ddof=1) / np.sqrt(samples), width / size)
         assert_chance((values[:, 1].mean() - edge) / error)
         assert (values < 0).mean() == pytest.approx(expected.bulk.negative_fraction(), abs=3 / size)
 
@@ -187,3 +188,18 @@ def test_what_cannot_be_answered_is_refused():
     assert not landscape.spectrum(theory, 8).outliers or not landscape.spectrum(theory, 8).outliers[0].exact
     with pytest.raises(sg.errors.InvalidArgument, match="Nothing was measured"):
         landscape.Probe().at(3)
+
+
+def test_evolution_is_the_table_of_all_saved_times():
+    theory = sg.solve(
+        sg.GaussianLeastSquares(alpha=3.0),
+        sg.SGD(0.1, 0.3),
+        steps=20,
+        start=sg.Start(magnetization=0.0),
+        save=sg.Save(two_time=5),
+    )
+    table = landscape.evolution(theory)
+    assert table["saved_time"].values.tolist() == theory.two_time.tolist()
+    assert float(table["outlier"][0]) == pytest.approx(-1.75)
+    assert bool(table["outlier_exact"].all())
+    assert np.all(np.diff(table["loss"]) < 0)

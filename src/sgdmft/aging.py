@@ -158,7 +158,8 @@ class Rescaling:
 
     Attributes
     ----------
-    exponent, error : mu over all waiting times; its error is the jackknife's over waiting times and the drift, in quadrature
+    exponent, error : mu over all waiting times and levels
+        The error adds in quadrature the jackknife's over waiting times, half the drift, and the spread between levels.
     drift : mu of the later half of the waiting times minus mu of the earlier half
     levels : shape (n,);  waiting_times : (k,);  lags : (k, n), NaN where a level is not reached
     """
@@ -175,7 +176,7 @@ def rescaling(curves: Sequence[Decay], levels: Sequence[float] | None = None) ->
     """The exponent mu of t_w^mu that superposes the decays, from the lags at which they cross common levels.
 
     Levels by default: five, between 10 and 70 % of the way up from the value that all decays reach at tau = t_w to
-    the latest one's value at the first lag.
+    the latest one's plateau, or its value at the first lag if there is no plateau.
 
     Raises
     ------
@@ -186,7 +187,8 @@ def rescaling(curves: Sequence[Decay], levels: Sequence[float] | None = None) ->
     heights = np.asarray(() if levels is None else levels, dtype=float)
     if levels is None:
         floor = max(float(np.nanmax([curve.at(max(curve.waiting_time, 1)) for curve in curves])), 0.0)
-        top = float(curves[-1].correlation[0])
+        linger = curves[-1].plateau()
+        top = linger[0] if linger and linger[0] > floor else float(curves[-1].correlation[0])
         heights = floor + np.linspace(0.1, 0.7, 5) * (top - floor)
     table = np.array([[curve.time_to(level) for level in heights] for curve in curves])
     known = np.isfinite(table)
@@ -197,9 +199,9 @@ def rescaling(curves: Sequence[Decay], levels: Sequence[float] | None = None) ->
             "Run longer, save more lags, or name other `levels`."
         )
 
-    def fit(rows: np.ndarray) -> float:
-        x, y = np.broadcast_to(np.log(waiting)[:, None], table.shape)[rows], np.log(table[rows])
-        weight = known[rows]
+    def fit(rows: np.ndarray, columns: slice = slice(None)) -> float:
+        x, y = np.broadcast_to(np.log(waiting)[:, None], table.shape)[rows, columns], np.log(table[rows, columns])
+        weight = known[rows, columns]
         shared = weight.sum(axis=0) > 1
         x, y, weight = x[:, shared], y[:, shared], weight[:, shared]
         if not weight.any():
@@ -213,11 +215,12 @@ def rescaling(curves: Sequence[Decay], levels: Sequence[float] | None = None) ->
     exponent = fit(rows)
     left_out = np.array([fit(np.delete(rows, i)) for i in range(len(rows))])
     jackknife = math.sqrt((len(rows) - 1) * float(np.var(left_out)))
+    spread = float(np.nanstd([fit(rows, slice(i, i + 1)) for i in range(len(heights)) if known[:, i].sum() > 1]))
     half = (len(rows) + 1) // 2
     drift = fit(rows[-half:]) - fit(rows[:half])
     return Rescaling(
         exponent=exponent,
-        error=math.hypot(jackknife, 0.5 * drift if math.isfinite(drift) else 0.0),
+        error=math.hypot(jackknife, spread, 0.5 * drift if math.isfinite(drift) else 0.0),
         drift=drift,
         levels=heights,
         waiting_times=waiting.astype(int),
@@ -324,6 +327,14 @@ class FluctuationDissipation:
         with np.errstate(divide="ignore"):
             return middle, temperature / self.effective_temperature
 
+    def plateau(self) -> tuple[float, float] | None:
+        """The plateau of C(t,t_w)/C(t,t) against the lag t - t_w up to t/2, as `Decay.plateau`."""
+        lag = self.time - self.waiting_time[-2::-1]
+        near = lag <= max(self.time // 2, 1)
+        q = self.correlation[-2::-1] / self.correlation[-1]
+        response = self.integrated_response[-2::-1]
+        return Decay(waiting_time=0, lag=lag[near], correlation=q[near], integrated_response=response[near]).plateau()
+
     def chord(self, high: float, low: float) -> float:
         """T_eff between two values of the normalized correlation C(t,t_w)/C(t,t), high > low."""
         q = self.correlation / self.correlation[-1]
@@ -352,9 +363,9 @@ class EffectiveTemperature:
     """T_eff of equation (11.1) at short and long lags, with uncertainties.
 
     `short` is that of the last step, [C(t,t) - C(t,t-1)]/chi(t,t-1); in a stationary state this is |x(t) - x(t-1)|^2/(2 eta N),
-    the noise of the batches. `long` is that of the slow half of the decay, q between its value at lag
-    t/2 (or 0.02) and halfway up to 1. The errors are the change from t/2 to t; that of `long` has also half the
-    difference between the two halves of the window, in quadrature.
+    the noise of the batches. `long` is that of the slow half of the decay, q between its value at lag t/2 (or 0.02) and
+    halfway up to 1, or the lower end of the plateau if that is lower. The errors are the change from t/2 to t; that of
+    `long` has also half the difference between the two halves of the window, in quadrature.
     """
 
     short: float
@@ -384,7 +395,10 @@ def effective_temperature(trajectory: Trajectory) -> EffectiveTemperature:
     for plot in (late, early):
         q = plot.correlation / plot.correlation[-1]
         floor = max(float(np.interp(0.5 * plot.time, plot.waiting_time, q)), 0.02)
-        ceiling, middle = 0.5 * (1.0 + floor), 0.75 * floor + 0.25
+        ceiling = 0.5 * (1.0 + floor)
+        if (linger := plot.plateau()) and linger[0] - linger[1] > floor:
+            ceiling = min(ceiling, linger[0] - linger[1])
+        middle = 0.5 * (ceiling + floor)
         longs.append(plot.chord(ceiling, floor))
         halves.append(plot.chord(ceiling, middle) - plot.chord(middle, floor))
     return EffectiveTemperature(
@@ -396,10 +410,8 @@ def effective_temperature(trajectory: Trajectory) -> EffectiveTemperature:
 
 
 def _ascending(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a curve from its end back to where x stops falling, with x ascending."""
-    falling = np.flatnonzero(np.diff(x) <= 0.0)
-    first = falling[-1] + 1 if len(falling) else 0
-    return x[first:], y[first:]
+    """The curve with x made to rise: lowered, from its end on back, to the least x met (rounding, and the first times)."""
+    return np.minimum.accumulate(x[::-1])[::-1], y
 
 
 # -- all of it ---------------------------------------------------------------------------------------------------------

@@ -45,6 +45,8 @@ from sgdmft.models import GaussianLeastSquares, Start, Teacher
 from sgdmft.trajectory import Trajectory
 
 if TYPE_CHECKING:
+    import xarray
+
     from sgdmft.simulation import Instance
 
 #: Mean of the Tracy-Widom law of real symmetric matrices (largest eigenvalue) and its standard deviation.
@@ -316,6 +318,36 @@ def spectrum(trajectory: Trajectory, time: int) -> Spectrum:
     signal = np.array([math.sqrt(max(1.0 - m * m / q, 0.0))])
     exact = m == 0.0 and float(f.derivative(0.0)) == 0.0
     return Spectrum(time=time, bulk=law, outliers=_outliers(law, block[0], block[1], block[2], signal, exact=exact))
+
+
+def evolution(trajectory: Trajectory) -> xarray.Dataset:
+    """Edges, negative fraction and signal outlier at all saved two-times of a solution of the theory.
+
+    Returns
+    -------
+    xarray.Dataset over `saved_time`
+        loss, lower_edge, upper_edge, negative_fraction, outlier, outlier_overlap (NaN where there is none below the bulk),
+        outlier_exact.
+    """
+    import xarray as xr
+
+    spectra = [spectrum(trajectory, int(time)) for time in trajectory.two_time]
+    here = np.searchsorted(trajectory.time, trajectory.two_time)
+    found = [now.descent for now in spectra]
+    columns = {
+        "loss": trajectory.loss[here],
+        "lower_edge": [now.bulk.lower_edge for now in spectra],
+        "upper_edge": [now.bulk.upper_edge for now in spectra],
+        "negative_fraction": [now.bulk.negative_fraction() for now in spectra],
+        "outlier": [math.nan if outlier is None else outlier.eigenvalue for outlier in found],
+        "outlier_overlap": [math.nan if outlier is None else outlier.overlap for outlier in found],
+        "outlier_exact": [outlier is not None and outlier.exact for outlier in found],
+    }
+    attributes = {
+        name: trajectory.dataset.attrs[name] for name in ("model", "algorithm", "start", "version", "revision")
+    }
+    data = {name: ("saved_time", np.asarray(values)) for name, values in columns.items()}
+    return xr.Dataset(data, {"saved_time": ("saved_time", trajectory.two_time, {"units": "steps"})}, attributes)
 
 
 def _outliers(

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from sgdmft.aging import Decay, FluctuationDissipation
+    from sgdmft.landscape import Spectrum
+
 #: Okabe and Ito's colours, darkest first; yellow is left out, being too light on white.
 COLORS = ("#222222", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
@@ -265,6 +268,93 @@ def z_scores(comparisons: Mapping[str, Any], *, axes: Axes | None = None, title:
     panel.set_ylim(-reach, reach)
     _dress(panel, "steps $t$", "$z$-score")
     panel.legend(frameon=False, fontsize=9, ncols=4, handlelength=0.8, loc="upper left")
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def replica_overlap(
+    pairs: Mapping[str, tuple[Trajectory, Trajectory]], *, axes: Axes | None = None, title: str = ""
+) -> Axes:
+    """C12(t,t)/C(t,t) of two runs on the same data: label -> (theory, simulation at its saved two-times)."""
+    (panel,) = _panels(None if axes is None else [axes], 1)
+    colors = palette(list(pairs))
+    for name, (theory, data) in pairs.items():
+        panel.plot(
+            theory.time[1:], (theory["replica_overlap"] / theory.norm)[1:], color=colors[name], lw=1.8, label=name
+        )
+        norm, overlap = np.diag(data.correlation), np.diag(data["replica_correlation"])
+        error = np.diag(data.error("replica_correlation")) / norm
+        shown = data.two_time > 0
+        _points(panel, data.two_time[shown], (overlap / norm)[shown], error[shown], colors[name])
+    panel.set_xscale("log")
+    _dress(panel, "steps $t$", r"$C_{12}(t,t)/C(t,t)$")
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def decays(curves: Sequence[Decay], *, axes: Axes | None = None, exponent: float = 0.0, title: str = "") -> Axes:
+    """q(t_w + tau, t_w) of `sgdmft.aging` against tau / t_w^exponent, from light to dark with growing t_w."""
+    (panel,) = _panels(None if axes is None else [axes], 1)
+    for curve, color in zip(curves, _shades(len(curves)), strict=True):
+        label = rf"$t_w={curve.waiting_time}$"
+        panel.plot(curve.lag / curve.waiting_time**exponent, curve.correlation, color=color, lw=1.6, label=label)
+    panel.set_xscale("log")
+    scale = {0.0: r"$\tau$ (steps)", 1.0: r"$\tau/t_w$"}.get(exponent, rf"$\tau/t_w^{{{exponent:.2f}}}$")
+    _dress(panel, scale, r"$\hat C(t_w+\tau,t_w)$")
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def fluctuation_dissipation(
+    plots: Mapping[str, FluctuationDissipation], *, axes: Axes | None = None, title: str = ""
+) -> Axes:
+    """chi(t,t_w) against C(t,t_w)/C(t,t) at fixed t; the slope times C(t,t) is -1/T_eff."""
+    (panel,) = _panels(None if axes is None else [axes], 1)
+    colors = palette(list(plots))
+    for name, plot in plots.items():
+        normalized = plot.correlation / plot.correlation[-1]
+        panel.plot(normalized, plot.integrated_response, ".-", ms=3, lw=1.4, color=colors[name], label=name)
+    _dress(panel, r"$C(t,t_w)/C(t,t)$", r"$\chi(t,t_w)$")
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def spectrum(
+    expected: Spectrum, *, measured: np.ndarray | None = None, axes: Axes | None = None, bins: int = 40, title: str = ""
+) -> Axes:
+    """The Hessian's law of eigenvalues as a line, its outliers as ticks, and measured eigenvalues as a histogram."""
+    (panel,) = _panels(None if axes is None else [axes], 1)
+    edges = expected.bulk.edges
+    if measured is not None:
+        panel.hist(np.ravel(measured), bins=bins, density=True, color=COLORS[6], alpha=0.6, label="simulation")
+    for low, high in zip(edges[::2], edges[1::2], strict=True):
+        z = 0.5 * (low + high) - 0.5 * (high - low) * np.cos(np.linspace(0.0, np.pi, 300))
+        panel.plot(z, expected.bulk.density(z), color=COLORS[0], lw=1.6)
+    top = panel.get_ylim()[1]
+    for outlier in expected.outliers:
+        panel.annotate(
+            "", (outlier.eigenvalue, 0.0), (outlier.eigenvalue, 0.22 * top),
+            arrowprops={"arrowstyle": "->", "color": COLORS[2], "lw": 1.6},
+        )  # fmt: skip
+    panel.axvline(0.0, color="#000000", lw=0.8, alpha=0.4)
+    panel.set_ylim(0.0, top)
+    _dress(panel, r"eigenvalue $\lambda$", r"density $\rho(\lambda)$")
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def lowest_eigenvalues(edges: Mapping[str, tuple[Any, Any]], *, axes: Axes | None = None, title: str = "") -> Axes:
+    """Minus the lower edge of the Hessian's bulk against steps: label -> (steps, lower edge)."""
+    (panel,) = _panels(None if axes is None else [axes], 1)
+    colors = palette(list(edges))
+    for name, (steps, edge) in edges.items():
+        panel.plot(steps, -np.asarray(edge), color=colors[name], lw=1.8, label=name)
+    panel.set_xscale("log")
+    panel.set_yscale("log")
+    _dress(panel, "steps $t$", r"$-\lambda_{\min}$ of the bulk")
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
     panel.set_title(title, loc="left", fontsize=9)
     return panel
 

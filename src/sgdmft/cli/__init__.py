@@ -22,6 +22,11 @@ _COMMANDS = {
     "solve": ("sgdmft.cli.solve:solve", "Theory: integrate the mean-field equations and save the trajectory."),
     "simulate": ("sgdmft.cli.simulate:simulate", "Experiment: run the algorithm at finite size, with error bars."),
     "compare": ("sgdmft.cli.compare:compare", "Theory against experiment: z-scores and a picture."),
+    "aging": (
+        "sgdmft.cli.aging:aging",
+        "Aging, its interruption, and effective temperatures along a run of the theory.",
+    ),
+    "hessian": ("sgdmft.cli.hessian:hessian", "The Hessian's spectrum along a run, by theory and at finite size."),
     "statics": ("sgdmft.cli.statics:statics", "Thermodynamics by replicas: ground states, free energies, transitions."),
     "gardner": ("sgdmft.cli.gardner:gardner", "Capacities and generalization of perceptrons."),
     "compare-schemes": (

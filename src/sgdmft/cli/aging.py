@@ -1,0 +1,49 @@
+"""`sgdmft aging`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from sgdmft import parameters
+from sgdmft.cli import call
+
+
+def aging(
+    file: Annotated[Path | None, Parameter(help="TOML file of the run.")] = None,
+    /,
+    *,
+    output: call.Output,
+    tolerance: Annotated[float, Parameter(help="Difference of correlations that counts as none.")] = 0.02,
+    overwrite: call.Overwrite = False,
+    quiet: call.Quiet = False,
+    flags: call.Flags = call.Flags(),  # noqa: B008 - immutable
+) -> int:
+    """Theory of a run, saved as netCDF at the times an analysis of aging needs, and that analysis.
+
+    Printed are the verdict (aging, stationary, frozen), the exponent of t_w^mu, the plateau, effective temperatures of
+    one step and of the slow half of the decay, each with its uncertainty. A file's table [save] is not used.
+
+        sgdmft aging --alpha 2 --target 0.7071 --learning-rate 0.1 --batch-fraction 0.2 --steps 10000 -o aging.nc
+    """
+    import sgdmft as sg
+    from sgdmft import aging as analysis
+
+    given = call.read(file, flags)
+    call.check_output(output, overwrite)
+    given = replace(given, save=sg.Save(two_time=analysis.times(given.steps)))
+    method = None
+    if given.method is not None:
+        method = parameters.rebuild("method", given.method, classes=(sg.Dense, sg.Compressed))
+    code = call.run(
+        lambda: sg.solve(given.model, given.algorithm, method=method, progress=not quiet, **given.common),
+        output,
+        overwrite=overwrite,
+        quiet=quiet,
+    )
+    if code == 0:
+        print(analysis.analyse(sg.load(output), tolerance=tolerance))
+    return code

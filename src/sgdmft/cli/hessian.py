@@ -1,0 +1,60 @@
+"""`sgdmft hessian`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from cyclopts import Parameter
+
+from sgdmft.cli import call
+
+
+def hessian(
+    file: Annotated[Path | None, Parameter(help="TOML file of the run.")] = None,
+    /,
+    *,
+    output: call.Output,
+    size: Annotated[call.Whole, Parameter(help="Also measure at this number of weights N.")] = None,
+    samples: Annotated[call.Whole, Parameter(help="Number of independent samples (default 16).")] = None,
+    seed: Annotated[call.Whole, Parameter(help="Seed of the random streams (default 0).")] = None,
+    overwrite: call.Overwrite = False,
+    quiet: call.Quiet = False,
+    flags: call.Flags = call.Flags(),  # noqa: B008 - immutable
+) -> int:
+    """The Hessian along a run at the times of --two-time (default 12), printed and saved as netCDF.
+
+    Lower and upper edge of its bulk, the fraction of negative modes, and the outlier towards the signal below the bulk;
+    with --size also the lowest eigenvalue of samples of that size, to which fluctuations add some N^(-2/3).
+
+        sgdmft hessian --alpha 3 --learning-rate 0.1 --batch-fraction 0.3 --magnetization 0 --steps 1000 -o hessian.nc
+    """
+    import sgdmft as sg
+    from sgdmft import landscape
+
+    given = call.read(file, flags)
+    call.check_output(output, overwrite)
+    if flags.two_time is None:
+        given = replace(given, save=sg.Save(two_time=12))
+    theory = sg.solve(given.model, given.algorithm, progress=not quiet, **given.common)
+    table = landscape.evolution(theory)
+    if size is not None:
+        probe = landscape.Probe(extremes=2)
+        options: dict[str, Any] = {"size": size, "samples": 16 if samples is None else samples, "seed": seed or 0}
+        sg.simulate(given.model, given.algorithm, progress=not quiet, observe=probe, **given.common, **options)
+        seen = [probe.mean(int(time)) if any(key[0] == time for key in probe.found) else (np.nan, np.nan)
+                for time in theory.two_time]  # fmt: skip
+        for name, column in zip(("lowest", "lowest_error"), np.transpose(seen), strict=True):
+            table[name] = ("saved_time", column)
+        table.attrs.update(options)
+    table.to_netcdf(output, engine="h5netcdf")
+    if not quiet:
+        names = [name for name in table.data_vars if name not in ("outlier_exact", "upper_edge")]
+        print("step".rjust(9), *(str(name).replace("lowest_error", "±").rjust(18) for name in names))
+        for i, time in enumerate(theory.two_time):
+            print(f"{time:9d}", *(f"{float(table[name][i]):18.5g}" for name in names))
+        if not table["outlier_exact"].values[np.isfinite(table["outlier"].values)].all():
+            print("The outlier at t > 0 with m(t) > 0 is an approximation that neglects terms of order m.")
+    return 0
