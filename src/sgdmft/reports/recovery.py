@@ -74,8 +74,8 @@ def build(
             Figure(
                 name="relaxation_times",
                 figure=picture,
-                caption="Left: τ against α, lines over the fitted window; marks and bands at the top are α*(b) with its uncertainty. Right: the same "
-                "against the distance to α*(b).",
+                caption="Left: τ against α, lines over the fitted window; marks and bands at the top are α*(b) with its "
+                "uncertainty. Right: the same against the distance to α*(b).",
             )
         ],
         tables=[
