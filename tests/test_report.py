@@ -12,7 +12,7 @@ import sgdmft as sg
 from sgdmft import cli, plotting, reports
 from sgdmft.errors import InvalidArgument, NotConverged
 from sgdmft.reports import correlations, learning_curves, page, recovery
-from sgdmft.reports.section import Figure, Section, Table, side_by_side
+from sgdmft.reports.section import Figure, Section, Table, descent, side_by_side
 
 SMALL = {"fractions": (1.0, 0.2)}
 
@@ -80,8 +80,8 @@ def test_a_refused_fit_is_said_and_not_made_up(monkeypatch):
 
 
 def test_near_the_threshold_small_batches_are_faster():
-    runs = learning_curves.near_threshold((1.0, 0.5, 0.2, 0.1), 0.15)
-    taus = [sg.relaxation_time(run, 0.1) for run in runs.values()]
+    runs = [learning_curves.near_threshold(descent(0.15, fraction)) for fraction in (1.0, 0.5, 0.2, 0.1)]
+    taus = [sg.relaxation_time(run, 0.1) for run in runs]
     assert all(np.diff(taus) < 0), "as the report's text says"
     assert taus[0] > 3 * taus[-1]
 
@@ -175,3 +175,10 @@ def test_side_by_side_returns_in_order_and_stops_the_others_on_failure():
     with pytest.raises(NotConverged):
         side_by_side({"a": (1, endless), "b": (5, failing)}, workers=2)
     assert stopped == [True]
+
+
+def test_an_interrupted_run_interrupts_its_section():
+    run = sg.solve(sg.GaussianLeastSquares(alpha=2.0), sg.GradientDescent(0.1), steps=3)
+    run.dataset.attrs["status"] = "INTERRUPTED"
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side({"a": (1, lambda progress: run)})

@@ -7,6 +7,7 @@ from functools import partial
 
 import sgdmft as sg
 from sgdmft import parameters, plotting
+from sgdmft.progress import Progress
 from sgdmft.reports.section import Figure, Section, Table, descent, side_by_side
 
 FRACTIONS = (1.0, 0.5, 0.2, 0.1)
@@ -31,21 +32,18 @@ def build(
     algorithms = {fraction: descent(learning_rate, fraction) for fraction in fractions}
     options = {"size": size, "samples": samples, "dtype": "float32", "workers": 1}
     save = sg.Save(two_time=0)
-    theories = {
-        fraction: sg.solve(model, algorithm, steps=steps, start=start, save=save)
-        for fraction, algorithm in algorithms.items()
-    }
-    jobs = {
-        f"simulation, b = {fraction:g}": (
-            fraction + 0.2,  # the pass over the selected data, and drawing them
-            partial(sg.simulate, model, algorithm, steps=steps, start=start, save=save, seed=seed, **options),
-        )
-        for seed, (fraction, algorithm) in enumerate(algorithms.items())
-    }
-    data = dict(zip(fractions, side_by_side(jobs, progress).values(), strict=True))
+    jobs = {}
+    for seed, (b, algorithm) in enumerate(algorithms.items()):
+        common = {"steps": steps, "start": start, "save": save}
+        jobs["theory", b] = 0.02, partial(sg.solve, model, algorithm, **common)
+        jobs["near", b] = 0.02, partial(near_threshold, algorithm)
+        cost = b + 0.2  # the pass over the selected data, and drawing them
+        jobs["simulation", b] = cost, partial(sg.simulate, model, algorithm, seed=seed, **common, **options)
+    done = side_by_side({f"{kind}, b = {b:g}": job for (kind, b), job in jobs.items()}, progress)
+    results = dict(zip(jobs, done.values(), strict=True))
+    theories, near, data = ({b: results[kind, b] for b in fractions} for kind in ("theory", "near", "simulation"))
     comparisons = {fraction: sg.compare(theories[fraction], data[fraction], times=8) for fraction in fractions}
 
-    near = near_threshold(fractions, learning_rate)
     curves, panels = plotting.figure(3, 1, width=3.5, height=3.0)
     plotting.learning_curves(*theories.values(), *data.values(), axes=panels[0])
     slow, panels = plotting.figure(3, 1, width=3.5, height=3.0)
@@ -117,13 +115,11 @@ def build(
     )
 
 
-def near_threshold(fractions: Sequence[float], learning_rate: float) -> dict[float, sg.Trajectory]:
+def near_threshold(algorithm: sg.Descent, progress: Progress = False) -> sg.Trajectory:
     """Theory at smaller alpha and m_0, where the batch size decides."""
     model, start = sg.GaussianLeastSquares(alpha=1.6), sg.Start(magnetization=0.1)
-    options = {"start": start, "save": sg.Save(two_time=0), "stop": sg.Recovered(distance=_NEAR_STOP)}
-    return {
-        fraction: sg.solve(model, descent(learning_rate, fraction), steps=3000, **options) for fraction in fractions
-    }
+    save, stop = sg.Save(two_time=0), sg.Recovered(distance=_NEAR_STOP)
+    return sg.solve(model, algorithm, steps=3000, start=start, save=save, stop=stop, progress=progress)
 
 
 def _row(fraction: float, theory: sg.Trajectory, near: sg.Trajectory, found: sg.Comparison) -> list[str]:

@@ -24,6 +24,7 @@ body { margin: 0 auto; max-width: 62rem; padding: 2.5rem 1.25rem 4rem; backgroun
   font: 17px/1.55 system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem }
 h2 { font-size: 1.35rem; margin: 3rem 0 .6rem; padding-top: 1.2rem; border-top: 1px solid var(--line) }
+sub, sup { line-height: 0 }
 p { margin: .6rem 0; max-width: 46rem } .soft, figcaption, caption { color: var(--soft); font-size: .9rem }
 nav a { margin-right: 1.2rem } a { color: inherit }
 figure { margin: 1.4rem 0 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sgdmft.algorithms import SGD, Descent, GradientDescent
 from sgdmft.progress import Parts
+from sgdmft.trajectory import Status, Trajectory
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -78,7 +79,8 @@ def side_by_side(
     progress : callable of `sgdmft.progress`
     workers : int, default the number of cores
 
-    When a job fails, or on Ctrl-C, the others are stopped and the error is raised.
+    When a job fails or is interrupted, or on Ctrl-C, the others are stopped and the error is raised. Run what takes time
+    here and not in the main thread, where `solve` and `simulate` answer Ctrl-C with what they have.
     """
     parts = Parts(progress, {label: work for label, (work, _) in jobs.items()})
     order = sorted(jobs, key=lambda label: -jobs[label][0])
@@ -98,5 +100,7 @@ def side_by_side(
 
 def _job(work: Callable[..., Any], parts: Parts, label: str) -> Any:
     result = work(progress=parts[label])
+    if isinstance(result, Trajectory) and result.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
     parts.finish(label)
     return result
