@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
 import math
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +75,32 @@ def test_command_writes_figure_table_and_data(tmp_path, capsys, monkeypatch):
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names >= {"report.html", "schemes.png", "schemes.toml", "schemes_times.nc", "schemes_theory_Shuffled.nc"}
     assert cli.main([*words.split(), str(tmp_path / "out")]) == cli.INVALID, "what is there is not overwritten"
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "schemes.md"
+
+
+def test_examples_of_the_page_print_what_it_says():
+    assert doctest.testfile(str(PAGE), module_relative=False, encoding="utf-8") == (0, 5)
+
+
+def test_numbers_of_the_page_are_those_of_solve():
+    lines = [line.strip("| ").split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines() if "| " in line]
+    head = next(line for line in lines if line[:2] == ["α", "b"])
+    rows = [dict(zip(head, line, strict=True)) for line in lines if len(line) == len(head) and line != head]
+    assert len(rows) == 18
+    checked = 0
+    for row in rows:
+        alpha, b = float(row["α"]), float(row["b"])
+        times = {name: float(row[name]) for name in head[2:7] if not row[name].startswith(">")}
+        first = min(times, key=times.__getitem__)
+        assert row["first"] == first
+        assert abs(float(row["time over Bernoulli's"]) - times[first] / times["Bernoulli"]) < 0.006  # of rounded times
+        for name, tau in times.items():
+            if tau < 250 and alpha < 2.5:  # the quick ones
+                scheme = sg.FullBatch() if name == "FullBatch" else sg.Batches.registry[name].at_fraction(b)
+                algorithm = sg.Descent(learning_rate=0.1, batches=scheme)
+                found = schemes.relaxation(alpha, algorithm, sg.Start(magnetization=0.01), level=0.01, steps=300)
+                assert f"{found:.1f}" == row[name]
+                checked += 1
+    assert checked >= 12
