@@ -246,6 +246,108 @@ def satisfiability_diagram(
     return panel
 
 
+def threshold_against_fraction(answers: Sequence[Any], *, axes: Axes | None = None, title: str = "") -> Axes:
+    """Fitted thresholds alpha* against the batch fraction, a line with error bars for each start.
+
+    Parameters
+    ----------
+    answers : sequence of `sgdmft.RecoveryThreshold`
+        Of FullBatch and Bernoulli batches; refused ones are left out.
+    """
+    (panel,) = _panels(None if axes is None else [axes], 1)
+    fitted = [answer for answer in answers if answer.fit is not None]
+    starts = list(dict.fromkeys(answer.data.setting.start.magnetization for answer in fitted))
+    for m, color in zip(starts, _shades(len(starts)), strict=True):
+        mine = [answer for answer in fitted if answer.data.setting.start.magnetization == m]
+        mine.sort(key=lambda answer: _fraction(answer))
+        x = np.array([_fraction(answer) for answer in mine])
+        y = np.array([answer.fit.threshold for answer in mine])
+        bars = np.abs(np.array([answer.fit.interval for answer in mine]).T - y)
+        panel.errorbar(
+            x,
+            y,
+            bars,
+            fmt="o-",
+            ms=4.5,
+            mfc="white",
+            mew=1.3,
+            lw=1.6,
+            elinewidth=1.1,
+            color=color,
+            label=f"$m_0={m:g}$",
+        )
+    panel.set_xscale("log")
+    _dress(panel, "batch fraction $b$", r"fitted threshold $\alpha^*$")
+    panel.margins(x=0.05)
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def growth_exponents(growths: Mapping[str, Any], *, axes: Axes | None = None, title: str = "") -> Axes:
+    """Local exponent d log mu / d log t of an infinitesimal overlap against steps.
+
+    Parameters
+    ----------
+    growths : label -> `sgdmft.Growth`
+        Ordered, from light to dark.
+    """
+    (panel,) = _panels(None if axes is None else [axes], 1)
+    for (name, growth), color in zip(growths.items(), _shades(len(growths)), strict=True):
+        panel.plot(growth.time[1:], growth.exponent, "o-", ms=3, lw=1.6, color=color, label=name)
+    panel.set_xscale("log")
+    panel.set_yscale("symlog", linthresh=0.01, linscale=0.5)
+    panel.axhline(0.0, color="#000000", lw=0.8, alpha=0.5)
+    _dress(panel, "steps $t$", r"exponent $\mathrm{d}\log\mu/\mathrm{d}\log t$")
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def descent_diagram(
+    answers: Sequence[Any],
+    limits: Mapping[float, Mapping[int, Any]],
+    stable: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    *,
+    axes: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """The (alpha, b) plane: fitted thresholds, growth of an infinitesimal overlap, stability of the signal.
+
+    Parameters
+    ----------
+    answers : sequence of `sgdmft.RecoveryThreshold`
+        One start.
+    limits : batch fraction -> steps -> `sgdmft.LinearThreshold`
+        For each number of steps a line from which on the overlap is seen to grow.
+    stable : (alphas, fractions, whether the signal is stable, of shape (fractions, alphas))
+        Where it is not, the plane is grey.
+    """
+    (panel,) = _panels(None if axes is None else [axes], 1)
+    if stable is not None:
+        alphas, fractions, inside = stable
+        panel.contourf(alphas, fractions, ~inside, levels=[0.5, 1.5], colors=["#000000"], alpha=0.12)
+    lengths = sorted({steps for row in limits.values() for steps in row})
+    fractions = sorted(limits)
+    for steps, color in zip(lengths, _shades(len(lengths)), strict=True):
+        edge = [limits[b][steps].grows_above for b in fractions]
+        panel.plot(edge, fractions, "s-", ms=4, lw=1.6, color=color, label=rf"$m_0\to 0$ seen to grow in {steps} steps")
+    fitted = [answer for answer in answers if answer.fit is not None]
+    y, x = np.array([_fraction(a) for a in fitted]), np.array([a.fit.threshold for a in fitted])
+    bars = np.abs(np.array([a.fit.interval for a in fitted]).T.reshape(2, -1) - x)
+    label = f"fitted, $m_0={fitted[0].data.setting.start.magnetization:g}$" if fitted else None
+    panel.errorbar(x, y, xerr=bars, fmt="o", ms=4.5, mfc="white", mew=1.3, elinewidth=1.1, color=COLORS[2], label=label)
+    panel.set_yscale("log")
+    _dress(panel, r"$\alpha$", "batch fraction $b$")
+    panel.legend(frameon=False, fontsize=8, handlelength=1.4)
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def _fraction(answer: Any) -> float:
+    return float(answer.data.setting.algorithm.batches.fractions(1)[0])
+
+
 def z_scores(comparisons: Mapping[str, Any], *, axes: Axes | None = None, title: str = "") -> Axes:
     """Standardized differences between simulation and theory against steps, over the band that a right theory stays in.
 

@@ -27,6 +27,7 @@ _COMMANDS = {
         "Aging, its interruption, and effective temperatures along a run of the theory.",
     ),
     "hessian": ("sgdmft.cli.hessian:hessian", "The Hessian's spectrum along a run, by theory and at finite size."),
+    "threshold": ("sgdmft.cli.threshold:threshold", "Recovery thresholds alpha*(b; start), with their uncertainty."),
     "statics": ("sgdmft.cli.statics:statics", "Thermodynamics by replicas: ground states, free energies, transitions."),
     "gardner": ("sgdmft.cli.gardner:gardner", "Capacities and generalization of perceptrons."),
     "compare-schemes": (

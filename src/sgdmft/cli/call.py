@@ -97,7 +97,7 @@ _PLACE = {
     **{name: ("save", name) for name in ("two_time", "every")},
     "stop_distance": ("stop", "distance"),
 }
-_TABLES = ("steps", "model", "algorithm", "start", "save", "stop", "method", "simulation")
+_TABLES = ("steps", "model", "algorithm", "start", "save", "stop", "method", "simulation", "threshold")
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ class Call:
     stop: Recovered | None
     method: Mapping[str, Any] | None = None
     simulation: Mapping[str, Any] = field(default_factory=dict)
+    threshold: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def common(self) -> dict[str, Any]:
@@ -122,13 +123,15 @@ class Call:
         """The call as the tables of a TOML file."""
         table = {
             name: parameters.plain(getattr(self, name), steps=self.steps)
-            for name in ("steps", "model", "algorithm", "start", "save", "stop", "method", "simulation")
+            for name in ("steps", "model", "algorithm", "start", "save", "stop", "method", "simulation", "threshold")
         }
         return {name: entry for name, entry in table.items() if entry not in (None, {})}
 
 
-def read(file: Path | None, flags: Flags) -> Call:
+def read(file: Path | None, flags: Flags, *, steps: int | None = None, alpha: float | None = None) -> Call:
     """The call that a TOML file (or none) and the flags describe; a flag replaces the file's entry.
+
+    `steps` and `alpha` are what is meant where neither gives them.
 
     Raises
     ------
@@ -154,7 +157,9 @@ def read(file: Path | None, flags: Flags) -> Call:
         tables.setdefault("model", {})["labels"] = {"kind": "Teacher", "noise": flags.noise}
     if flags.target is not None:
         tables.setdefault("model", {})["labels"] = {"kind": "ConstantTarget", "value": flags.target}
-    steps = flags.steps if flags.steps is not None else tables.get("steps")
+    if alpha is not None:
+        tables.setdefault("model", {}).setdefault("alpha", alpha)
+    steps = flags.steps if flags.steps is not None else tables.get("steps", steps)
     if steps is None:
         raise InvalidArgument("A run needs its number of steps: pass `--steps`, or put `steps = 1000` in the file.")
     save = parameters.rebuild("save", tables.get("save", {}), classes=(Save,))
@@ -168,6 +173,7 @@ def read(file: Path | None, flags: Flags) -> Call:
         stop=None if stop is None else parameters.rebuild("stop", stop, classes=(Recovered,)),
         method=tables.get("method"),
         simulation=tables.get("simulation", {}),
+        threshold=tables.get("threshold", {}),
     )
 
 

@@ -1,8 +1,7 @@
-"""Relaxation time against alpha for several batch fractions, with power-law fits and the thresholds alpha*(b)."""
+"""Relaxation times and recovery thresholds: fits, their dependence on start and b, and the threshold without a start."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -10,12 +9,12 @@ import numpy as np
 
 import sgdmft as sg
 from sgdmft import parameters, plotting
-from sgdmft.errors import FitRefused
-from sgdmft.progress import Reporter
 from sgdmft.reports.section import Figure, Section, Table, descent, side_by_side
+from sgdmft.thresholds import threshold_table
 
 FRACTIONS = (1.0, 0.5, 0.2, 0.1)
-_RATIO = 1.3  # between the relaxation times of neighbouring points
+STARTS = (0.1, 0.01, 0.001)
+GROWTH_ALPHAS = (1.5, 1.8, 2.1, 2.4, 2.8)
 
 
 def build(
@@ -23,182 +22,200 @@ def build(
     progress: Callable[[float, float, str], None] | None = None,
     *,
     learning_rate: float = 0.1,
-    magnetization: float = 0.01,
     level: float = 0.01,
     steps: int | None = None,
     shortest: float | None = None,
+    lengths: Sequence[int] | None = None,
     fractions: Sequence[float] = FRACTIONS,
+    starts: Sequence[float] = STARTS,
+    cache: str | bool | None = None,
 ) -> Section:
-    """The section; runs are given up after `steps`, by default 10000, and times from `shortest`, 300, on are fitted.
+    """The section.
 
-    With `quick` the window is 100 to 3000.
+    Relaxation times from `shortest` (default steps/30) to `steps` (default 5000, quick 1000) and growth of an infinitesimal overlap over `lengths` (default
+    1024, 4096 and 16384, quick 1024) steps; what was computed once is taken from the cache.
     """
-    steps, shortest = steps or (3000 if quick else 10_000), shortest or (100.0 if quick else 300.0)
-    start = sg.Start(magnetization=magnetization)
-    jobs = {
-        f"relaxation times, b = {fraction:g}": (
-            1.0,
-            partial(approach, descent(learning_rate, fraction), start, level=level, steps=steps),
-        )
-        for fraction in fractions
-    }
-    names = {fraction: f"$b={fraction:g}$" for fraction in fractions}
-    found = dict(zip(fractions, side_by_side(jobs, progress).values(), strict=True))
-    fits, refusals = {}, {}
-    for fraction, (alphas, times) in found.items():
-        try:
-            fits[fraction] = sg.fit_power_law(alphas[times >= shortest], times[times >= shortest])
-        except FitRefused as error:
-            refusals[fraction] = str(error)
-    curves = {names[fraction]: points for fraction, points in found.items()}
-    laws = {names[fraction]: fit for fraction, fit in fits.items()}
-    setting = rf"$\eta={learning_rate:g}$,  $m_0={magnetization:g}$,  $\tau$: first $\Delta<{level:g}$"
-    picture, panels = plotting.figure(2, 1, width=5.0, height=3.6)
-    plotting.relaxation(curves, laws, axes=panels[0, 0], title=setting)
-    plotting.power_law_collapse(curves, laws, axes=panels[0, 1])
+    steps = steps or (1000 if quick else 5000)
+    shortest = shortest or steps / 30
+    lengths = lengths or ((1024,) if quick else (1024, 4096, 16384))
+    model = sg.GaussianLeastSquares(alpha=1.0)
+    jobs = {}
+    for fraction in fractions:
+        algorithm = descent(learning_rate, fraction)
+        for m in starts:
+            work = partial(
+                _thresholds,
+                model,
+                algorithm,
+                sg.Start(magnetization=m),
+                level=level,
+                steps=steps,
+                window=(shortest, steps),
+                cache=cache,
+            )
+            jobs[f"thresholds, b = {fraction:g}, start {m:g}"] = (steps, work)
+        for length in lengths:
+            work = partial(sg.linear_threshold, model, algorithm, steps=length, workers=1, tolerance=0.04, cache=cache)
+            jobs[f"growth, b = {fraction:g}, {length} steps"] = (2 * length, work)
+    for alpha in GROWTH_ALPHAS:
+        at = sg.GaussianLeastSquares(alpha=alpha)
+        work = partial(sg.growth, at, descent(learning_rate, 1.0), steps=max(lengths), cache=cache)
+        jobs[f"growth, alpha = {alpha:g}"] = (max(lengths), work)
+    found = iter(side_by_side(jobs, progress).values())
+    answers: list[sg.RecoveryThreshold] = []
+    limits: dict[float, dict[int, sg.LinearThreshold]] = {}
+    for fraction in fractions:
+        answers += [next(found) for _ in starts]
+        limits[fraction] = {length: next(found) for length in lengths}
+    growths = {rf"$\alpha={alpha:g}$": next(found) for alpha in GROWTH_ALPHAS}
+    middle = starts[len(starts) // 2]
+    shown = [answer for answer in answers if answer.data.setting.start.magnetization == middle]
     return Section(
         name="recovery",
         title="Relaxation time and recovery threshold",
         text=[
             f"Steps τ until the squared distance to the signal falls below Δ = {level:g}, from the theory (N → ∞) at "
-            f"η = {learning_rate:g} and m<sub>0</sub> = {magnetization:g}, for α lowered until τ exceeds {steps} steps. "
-            "Lines: fits of τ = τ<sub>0</sub> (α − α*)<sup>−ν</sup>, as in the talk, to the window of τ from "
-            f"{shortest:g} to {steps} steps.",
+            f"η = {learning_rate:g}. Lines: fits of τ = τ<sub>0</sub> (α − α*)<sup>−ν</sup>, as in the talk, to the window "
+            f"of τ from {shortest:.0f} to {steps} steps.",
             "A fitted α* is a statement about the start m<sub>0</sub>, the level and the window of τ, and holds for these "
             "only: a smaller m<sub>0</sub> moves it up, longer runs move it down. The talk quotes α*(1) ≈ 2.27 without "
             "saying which were used. The uncertainty is that of the fit and of the choice of its window (68 %); it does "
             "not know of errors of the power law that all windows share.",
-            _ordering(fits),
+            _ordering(answers),
+            "Without any start, level or window: as m<sub>0</sub> → 0 the overlap is m<sub>0</sub> μ(t), and the local "
+            "exponent d log μ / d log t says whether it grows without bound. It falls at first, as the dynamics ages, and "
+            "rises again at times that become longer the smaller α is; so longer runs find growth at smaller α, and "
+            "no run of finite length shows where growth ends.",
         ],
-        figures=[
-            Figure(
-                name="relaxation_times",
-                figure=picture,
-                caption="Left: τ against α, lines over the fitted window; marks and bands at the top are α*(b) with its "
-                "uncertainty. Right: the same against the distance to α*(b).",
-            )
-        ],
+        figures=_figures(shown, answers, limits, growths, learning_rate, level, middle, starts),
         tables=[
             Table(
-                caption=f"Power-law fits at η = {learning_rate:g}, m<sub>0</sub> = {magnetization:g}, level "
-                f"Δ = {level:g}. The column “nearer half” fits only the half of the points nearer to α*: how far it "
-                "differs shows how far the law is from a pure power.",
+                caption=f"Power-law fits at η = {learning_rate:g}, level Δ = {level:g}, window {shortest:.0f} to {steps} "
+                "steps. The column “nearer half” fits only the half of the points nearer to α*: how far it differs shows "
+                "how far the law is from a pure power.",
                 head=[
                     "b",
+                    "m<sub>0</sub>",
                     "α*",
                     "68 % interval",
                     "α*, nearer half",
                     "ν",
-                    "window of τ (steps)",
-                    "window of α",
+                    "τ fitted (steps)",
                     "points",
                 ],
-                rows=[_row(fraction, fits.get(fraction), refusals.get(fraction, "")) for fraction in fractions],
-            )
+                rows=[_row(answer) for answer in answers],
+            ),
+            Table(
+                caption=f"Smallest α from which an infinitesimal overlap is seen to grow, η = {learning_rate:g} (to 0.04).",
+                head=["batch fraction b", *(f"{length} steps" for length in lengths)],
+                rows=[[f"{b:g}", *(f"{row[n].grows_above:.2f}" for n in lengths)] for b, row in limits.items()],
+            ),
         ],
-        data={"relaxation_times": _dataset(found, fits, learning_rate, magnetization, level, steps)},
+        data={"recovery_thresholds": threshold_table(answers)},
         parameters={
             "steps": steps,
+            "shortest": shortest,
             "level": level,
-            "shortest_time": shortest,
             "batch_fractions": list(fractions),
+            "magnetizations": list(starts),
+            "growth_steps": list(lengths),
             "algorithm": {"learning_rate": learning_rate},
-            "start": parameters.plain(start),
+            "model": parameters.plain(model),
         },
     )
 
 
-def approach(
-    algorithm: sg.Descent,
-    start: sg.Start,
-    *,
-    level: float,
-    steps: int,
-    shortest: float = 0.0,
-    progress: Callable[[float, float, str], None] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Relaxation times from far above the threshold down to it, about evenly spaced in log tau; alphas ascending.
-
-    alpha is lowered by what should lengthen tau by a fixed ratio, judging from the last two points, until a run of
-    `steps` does not recover; shorter times than `shortest` are left out.
-    """
-    reporter = Reporter(progress or (lambda *_: None), "", lambda: None)
-    save, stop = sg.Save(two_time=0), sg.Recovered(distance=level)
-    alphas: list[float] = []
-    times: list[float] = []
-    alpha, change = 4.0, 0.2
-    while alpha > 0.2:
-        model = sg.GaussianLeastSquares(alpha=alpha)
-        run = sg.solve(model, algorithm, steps=steps, start=start, save=save, stop=stop)
-        tau = sg.relaxation_time(run, level)
-        if not math.isfinite(tau):
-            break
-        if alphas:
-            slope = math.log(tau / times[-1]) / (alphas[-1] - alpha)
-            change = min(0.2, math.log(_RATIO) / max(slope, 1e-3))
-        alphas.append(alpha)
-        times.append(tau)
-        reporter.update(math.log(tau), math.log(steps))
-        alpha -= change
-    order = np.argsort(alphas)
-    x, y = np.array(alphas)[order], np.array(times)[order]
-    return x[y >= shortest], y[y >= shortest]
+def _thresholds(model, algorithm, start, *, progress, **options) -> sg.RecoveryThreshold:
+    (answer,) = sg.recovery_thresholds(model, [algorithm], [start], workers=1, progress=progress, **options)
+    return answer
 
 
-def _ordering(fits) -> str:
-    """What the fits say on whether SGD recovers at smaller alpha, and no more than that."""
-    if 1.0 not in fits or len(fits) < 2:
-        return "Without a fit for gradient descent nothing is said about the order of the thresholds."
-    full = fits[1.0]
-    below = [fraction for fraction, fit in fits.items() if fraction < 1 and fit.interval[1] < full.interval[0]]
-    if not below:
-        return "At these uncertainties no batch fraction has a threshold below that of gradient descent."
-    listed = ", ".join(f"{fraction:g}" for fraction in below)
-    return (
-        f"At this start, level and window the fitted threshold lies below that of gradient descent, beyond both "
-        f"uncertainties, for b = {listed}: SGD recovers the signal from fewer data, as the talk says."
+def _figures(shown, answers, limits, growths, learning_rate, level, middle, starts) -> list[Figure]:
+    curves = {_name(answer): (answer.data.alphas, answer.data.times) for answer in shown}
+    laws = {_name(answer): answer.fit for answer in shown if answer.fit is not None}
+    setting = rf"$\eta={learning_rate:g}$"
+    times, panels = plotting.figure(2, 1, width=5.0, height=3.6)
+    title = rf"{setting},  $m_0={middle:g}$,  $\tau$: first $\Delta<{level:g}$"
+    plotting.relaxation(curves, laws, axes=panels[0, 0], title=title)
+    plotting.power_law_collapse(curves, laws, axes=panels[0, 1])
+    lines, panels = plotting.figure(2, 1, width=5.0, height=3.6)
+    plotting.threshold_against_fraction(answers, axes=panels[0, 0], title=setting)
+    plotting.growth_exponents(growths, axes=panels[0, 1], title=rf"{setting},  $b=1$,  $m_0\to 0$")
+    plane, panels = plotting.figure(1, 1, width=6.4, height=4.0)
+    alphas, b = np.linspace(0.5, 4.0, 71), np.geomspace(min(limits) / 1.5, 1.0, 60)
+    plotting.descent_diagram(
+        shown, limits, (alphas, b, _stable(alphas, b, learning_rate)), axes=panels[0, 0], title=setting
     )
-
-
-def _row(fraction: float, fit: sg.PowerLaw | None, refusal: str) -> list[str]:
-    if fit is None:
-        return [f"{fraction:g}", "refused", refusal.split(". `")[0], "", "", "", "", ""]
-    low, high = fit.interval
     return [
-        f"{fraction:g}",
-        f"{fit.threshold:.3f}",
-        f"[{low:.3f}, {high:.3f}]",
-        f"{fit.nearer:.3f}",
-        f"{fit.exponent:.2f}",
-        f"{fit.times.min():.0f} to {fit.times.max():.0f}",
-        f"{fit.alphas.min():.3f} to {fit.alphas.max():.3f}",
-        f"{len(fit.alphas)}",
+        Figure(
+            name="relaxation_times",
+            figure=times,
+            caption="Left: τ against α, lines over the fitted window; marks and bands at the top are α*(b) with its uncertainty. Right: the same against "
+            "the distance to α*(b).",
+        ),
+        Figure(
+            name="thresholds",
+            figure=lines,
+            caption=f"Left: fitted α* against b for starts m<sub>0</sub> = {', '.join(f'{m:g}' for m in starts)}. Right: "
+            "exponent of the growth of an infinitesimal overlap under gradient descent.",
+        ),
+        Figure(
+            name="descent_diagram",
+            figure=plane,
+            caption="Points: fitted α*. Lines: from where on an infinitesimal overlap is seen to grow in runs of that "
+            "length. Grey: the signal is unstable at this learning rate.",
+        ),
     ]
 
 
-def _dataset(found, fits, learning_rate: float, magnetization: float, level: float, steps: int):
-    """Times over (batch fraction, point), padded with NaN, and the fits."""
-    import xarray as xr
+def _stable(alphas: np.ndarray, fractions: np.ndarray, learning_rate: float) -> np.ndarray:
+    limits = [
+        [sg.stability_limit(sg.GaussianLeastSquares(alpha=a), sg.SGD(learning_rate, b)).learning_rate for a in alphas]
+        for b in fractions
+    ]
+    return np.array(limits, dtype=float) > learning_rate
 
-    length = max(len(alphas) for alphas, _ in found.values())
-    table = np.full((2, len(found), length), np.nan)
-    for k, points in enumerate(found.values()):
-        table[:, k, : len(points[0])] = points
-    laws = [fits.get(fraction) for fraction in found]
-    numbers = {
-        "threshold": [law.threshold if law else math.nan for law in laws],
-        "threshold_low": [law.interval[0] if law else math.nan for law in laws],
-        "threshold_high": [law.interval[1] if law else math.nan for law in laws],
-        "exponent": [law.exponent if law else math.nan for law in laws],
-        "amplitude": [law.amplitude if law else math.nan for law in laws],
-    }
-    return xr.Dataset(
-        {
-            "alpha": (("batch_fraction", "point"), table[0]),
-            "relaxation_time": (("batch_fraction", "point"), table[1], {"units": "steps"}),
-            **{name: ("batch_fraction", values) for name, values in numbers.items()},
-        },
-        {"batch_fraction": list(found)},
-        {"learning_rate": learning_rate, "magnetization": magnetization, "level": level, "longest_run": steps}
-        | sg.trajectory.provenance(),
+
+def _name(answer: sg.RecoveryThreshold) -> str:
+    return f"$b={_fraction(answer):g}$"
+
+
+def _fraction(answer: sg.RecoveryThreshold) -> float:
+    return float(answer.data.setting.algorithm.batches.fractions(1)[0])
+
+
+def _ordering(answers: Sequence[sg.RecoveryThreshold]) -> str:
+    """What the fits say on whether SGD recovers at smaller alpha, and no more than that."""
+    by_start: dict[float, dict[float, sg.PowerLaw]] = {}
+    for answer in answers:
+        if answer.fit is not None:
+            by_start.setdefault(answer.data.setting.start.magnetization, {})[_fraction(answer)] = answer.fit
+    parts = []
+    for m, fits in by_start.items():
+        if 1.0 in fits:
+            below = [b for b, fit in fits.items() if fit.interval[1] < fits[1.0].interval[0]]
+            if below:
+                parts.append(f"for m<sub>0</sub> = {m:g} at b = {', '.join(f'{b:g}' for b in below)}")
+    if not parts:
+        return "At these uncertainties no batch fraction has a threshold below that of gradient descent."
+    return (
+        "At this level and window the fitted threshold lies below that of gradient descent, beyond both uncertainties, "
+        f"{'; '.join(parts)}: there SGD recovers the signal from fewer data, as the talk says."
     )
+
+
+def _row(answer: sg.RecoveryThreshold) -> list[str]:
+    head = [f"{_fraction(answer):g}", f"{answer.data.setting.start.magnetization:g}"]
+    fit = answer.fit
+    if fit is None:
+        return [*head, "refused", answer.problem.split(". ")[0], "", "", "", ""]
+    low, high = fit.interval
+    span = f"{fit.times.min():.0f} to {fit.times.max():.0f}"
+    return [
+        *head,
+        f"{fit.threshold:.3f}",
+        f"[{low:.3f}, {high:.3f}]",
+        f"{fit.exponent:.2f}",
+        span,
+        f"{len(fit.alphas)}",
+    ]

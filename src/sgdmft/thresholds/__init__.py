@@ -2,7 +2,7 @@
 
 from sgdmft.thresholds.fit import PowerLaw, fit_power_law
 from sgdmft.thresholds.linear import Growth, LinearThreshold, Verdict, growth, linear_threshold
-from sgdmft.thresholds.recovery import RecoveryThreshold, recovery_threshold, recovery_thresholds
+from sgdmft.thresholds.recovery import RecoveryThreshold, recovery_threshold, recovery_thresholds, threshold_table
 from sgdmft.thresholds.relaxation import RelaxationTimes, relaxation_time, relaxation_times
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "recovery_thresholds",
     "relaxation_time",
     "relaxation_times",
+    "threshold_table",
 ]

@@ -10,8 +10,8 @@ z over all octaves converges, mu does, and a small overlap stays small. Aging ma
 alpha, rise again much later; so a verdict is given only on what a run shows:
 
     grows      z > 0 and risen by more than 1 per cent in each of the last two octaves;
-    decays     |z| < 0.01 and at least halved in each of the last three octaves (what is left of log mu is then below 0.02
-               if that goes on), or z < -0.05 and falling in the last two;
+    decays     |z| < 0.001 in the last four octaves and at least halved in each of them (what is left of log mu is then
+               below 0.001 if that goes on), or z < -0.05 and falling in the last two;
     undecided  else.
 
 Octaves before t = 16/learning rate are not looked at. These rules are heuristic, as is every statement on t -> infinity
@@ -263,7 +263,7 @@ def _run(model: GaussianLeastSquares, algorithm: Descent, steps: int, method: An
 def classify(time: np.ndarray, log_growth: np.ndarray, learning_rate: float) -> Verdict:
     """The verdict on log |mu| at times 1, 2, 4, ..., by the rules at the head of this module.
 
-    >>> time = 2 ** np.arange(14)
+    >>> time = 2 ** np.arange(16)
     >>> classify(time, 0.01 * time, 0.1).name, classify(time, 1 - 1 / time, 0.1).name
     ('GROWS', 'DECAYS')
     >>> classify(time, 0.3 * np.log(time), 0.1).name  # a power law for ever
@@ -276,7 +276,7 @@ def classify(time: np.ndarray, log_growth: np.ndarray, learning_rate: float) -> 
         return Verdict.GROWS
     if z[-1] < -0.05 and z[-1] < z[-2] < z[-3]:
         return Verdict.DECAYS
-    size = np.abs(z[-4:])
-    if len(size) == 4 and size[-1] < 0.01 and (size[1:] <= 0.5 * size[:-1]).all():
+    size = np.abs(z[-4:])  # four octaves, since z may just be passing through zero
+    if len(size) == 4 and size[0] < 1e-3 and (size[1:] <= np.maximum(0.5 * size[:-1], 1e-6)).all():
         return Verdict.DECAYS
     return Verdict.UNDECIDED

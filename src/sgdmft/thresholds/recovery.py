@@ -11,7 +11,9 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sgdmft import _validation as check
 from sgdmft.algorithms import Descent
@@ -22,6 +24,10 @@ from sgdmft.stability import stability_limit
 from sgdmft.thresholds.fit import PowerLaw
 from sgdmft.thresholds.relaxation import METHOD, Interruption, RelaxationTimes, Runs, Setting, cores, side_by_side
 from sgdmft.thresholds.store import Store
+from sgdmft.trajectory import provenance
+
+if TYPE_CHECKING:
+    import xarray
 
 _DESCENTS = 40
 
@@ -215,3 +221,39 @@ def _descend(runs: Runs, alphas: tuple[float, float], longest: float) -> bool:
         if not math.isfinite(runs.known[alpha]):
             failed = alpha
     return True
+
+
+def threshold_table(answers: Sequence[RecoveryThreshold]) -> xarray.Dataset:
+    """Recovery thresholds as a dataset over `row`, with all relaxation times over (`row`, `point`), padded with NaN."""
+    import xarray as xr
+
+    length = max((len(answer.data.alphas) for answer in answers), default=0)
+    points = np.full((2, len(answers), length), np.nan)
+    for i, answer in enumerate(answers):
+        points[:, i, : len(answer.data.alphas)] = answer.data.alphas, answer.data.times
+    fits = [answer.fit for answer in answers]
+    settings = [answer.data.setting for answer in answers]
+    columns = {
+        "algorithm": [repr(setting.algorithm) for setting in settings],
+        "batch_fraction": [float(setting.algorithm.batches.fractions(1)[0]) for setting in settings],
+        "magnetization": [setting.start.magnetization for setting in settings],
+        "level": [setting.level for setting in settings],
+        "shortest": [answer.window[0] for answer in answers],
+        "longest": [answer.window[1] for answer in answers],
+        "threshold": [fit.threshold if fit else math.nan for fit in fits],
+        "threshold_low": [fit.interval[0] if fit else math.nan for fit in fits],
+        "threshold_high": [fit.interval[1] if fit else math.nan for fit in fits],
+        "exponent": [fit.exponent if fit else math.nan for fit in fits],
+        "amplitude": [fit.amplitude if fit else math.nan for fit in fits],
+        "points_fitted": [len(fit.alphas) if fit else 0 for fit in fits],
+        "law_doubtful": [int(fit.doubtful) if fit else 0 for fit in fits],
+        "problem": [answer.problem for answer in answers],
+    }
+    return xr.Dataset(
+        {name: ("row", np.array(values)) for name, values in columns.items()}
+        | {
+            "alpha": (("row", "point"), points[0]),
+            "relaxation_time": (("row", "point"), points[1], {"units": "steps"}),
+        },
+        attrs={"confidence": next((fit.confidence for fit in fits if fit), math.nan)} | provenance(),
+    )
