@@ -10,8 +10,7 @@ import numpy as np
 
 import sgdmft as sg
 from sgdmft import plotting
-from sgdmft.errors import FitRefused
-from sgdmft.reports.recovery import approach
+from sgdmft.reports.recovery import threshold
 from sgdmft.reports.section import Figure, Section, Table, descent, side_by_side
 from sgdmft.statics import bayes_overlap, equilibrium, recovery_thresholds, satisfiability, spectral_overlap
 
@@ -38,7 +37,7 @@ def build(
     jobs: dict[str, tuple[float, Callable]] = {
         f"relaxation times, b = {fraction:g}": (
             1.0,
-            partial(approach, descent(learning_rate, fraction), start, level=level, steps=steps, shortest=50.0),
+            partial(threshold, descent(learning_rate, fraction), start, level=level, steps=steps, window=(50.0, steps)),
         )
         for fraction in (1.0, batch_fraction)
     }
@@ -54,11 +53,10 @@ def build(
     }
     rows = [["weak recovery, Bayes-optimal and spectral", f"{weak:g}", "exact"]]
     rows += [["signal determined (Bayes-optimal)", f"{exact:g}", "exact"]]
-    for name, (alphas, times) in zip(("gradient descent", f"SGD, b = {batch_fraction:g}"), descents, strict=True):
-        try:
-            fit = sg.fit_power_law(alphas, times)
-        except FitRefused as error:
-            rows.append([name, "refused", str(error).split(". `")[0]])
+    for name, answer in zip(("gradient descent", f"SGD, b = {batch_fraction:g}"), descents, strict=True):
+        fit = answer.fit
+        if fit is None:
+            rows.append([name, "refused", answer.problem.split(". ")[0]])
             continue
         low, high = fit.interval
         thresholds[rf"{name} $\alpha^*={fit.threshold:.2f}$"] = (fit.threshold, low, high)

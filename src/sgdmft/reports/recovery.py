@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -32,8 +33,9 @@ def build(
 ) -> Section:
     """The section.
 
-    Relaxation times from `shortest` (default steps/30) to `steps` (default 5000, quick 1000) and growth of an infinitesimal overlap over `lengths` (default
-    1024, 4096 and 16384, quick 1024) steps; what was computed once is taken from the cache.
+    Relaxation times from `shortest` (default steps/30) to `steps` (default 5000, quick 1000), and growth of an
+    infinitesimal overlap over `lengths` (default 1024, 4096 and 16384, quick 1024) steps; what was computed once is taken
+    from the cache.
     """
     steps = steps or (1000 if quick else 5000)
     shortest = shortest or steps / 30
@@ -44,8 +46,7 @@ def build(
         algorithm = descent(learning_rate, fraction)
         for m in starts:
             work = partial(
-                _thresholds,
-                model,
+                threshold,
                 algorithm,
                 sg.Start(magnetization=m),
                 level=level,
@@ -125,7 +126,15 @@ def build(
     )
 
 
-def _thresholds(model, algorithm, start, *, progress, **options) -> sg.RecoveryThreshold:
+def threshold(
+    algorithm: sg.Descent,
+    start: sg.Start,
+    *,
+    progress: Callable[[float, float, str], None],
+    **options: Any,
+) -> sg.RecoveryThreshold:
+    """The recovery threshold of one algorithm and start, on one thread; a refusal is an answer too."""
+    model = sg.GaussianLeastSquares(alpha=1.0)
     (answer,) = sg.recovery_thresholds(model, [algorithm], [start], workers=1, progress=progress, **options)
     return answer
 
@@ -150,8 +159,8 @@ def _figures(shown, answers, limits, growths, learning_rate, level, middle, star
         Figure(
             name="relaxation_times",
             figure=times,
-            caption="Left: τ against α, lines over the fitted window; marks and bands at the top are α*(b) with its uncertainty. Right: the same against "
-            "the distance to α*(b).",
+            caption="Left: τ against α, lines over the fitted window; marks and bands at the top are α*(b) with its "
+            "uncertainty. Right: the same against the distance to α*(b).",
         ),
         Figure(
             name="thresholds",
