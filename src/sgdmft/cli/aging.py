@@ -8,8 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sgdmft import parameters
 from sgdmft.cli import call
+from sgdmft.cli.solve import theory_method
 
 
 def aging(
@@ -35,11 +35,8 @@ def aging(
     given = call.read(file, flags)
     call.check_output(output, overwrite)
     given = replace(given, save=sg.Save(two_time=analysis.times(given.steps)))
-    method = None
-    if given.method is not None:
-        method = parameters.rebuild("method", given.method, classes=(sg.Dense, sg.Compressed))
     code = call.run(
-        lambda: sg.solve(given.model, given.algorithm, method=method, progress=not quiet, **given.common),
+        lambda: sg.solve(given.model, given.algorithm, method=theory_method(given), progress=not quiet, **given.common),
         output,
         overwrite=overwrite,
         quiet=quiet,

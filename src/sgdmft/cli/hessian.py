@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from cyclopts import Parameter
 
 from sgdmft.cli import call
+from sgdmft.cli.simulate import simulation_options
+from sgdmft.cli.solve import theory_method
 
 
 def hessian(
@@ -27,7 +29,8 @@ def hessian(
     """The Hessian along a run at the times of --two-time (default 12), printed and saved as netCDF.
 
     Lower and upper edge of its bulk, the fraction of negative modes, and the outlier towards the signal below the bulk;
-    with --size also the lowest eigenvalue of samples of that size, to which fluctuations add some N^(-2/3).
+    with --size, or a table [simulation] in the file, also the lowest eigenvalue of samples of that size, to which
+    fluctuations add some N^(-2/3).
 
         sgdmft hessian --alpha 3 --learning-rate 0.1 --batch-fraction 0.3 --magnetization 0 --steps 1000 -o hessian.nc
     """
@@ -38,11 +41,11 @@ def hessian(
     call.check_output(output, overwrite)
     if flags.two_time is None:
         given = replace(given, save=sg.Save(two_time=12))
-    theory = sg.solve(given.model, given.algorithm, progress=not quiet, **given.common)
+    theory = sg.solve(given.model, given.algorithm, method=theory_method(given), progress=not quiet, **given.common)
     table = landscape.evolution(theory)
-    if size is not None:
+    if size is not None or given.simulation:
         probe = landscape.Probe(extremes=2)
-        options: dict[str, Any] = {"size": size, "samples": 16 if samples is None else samples, "seed": seed or 0}
+        options = simulation_options(given, default_size=200, size=size, samples=samples, seed=seed)
         sg.simulate(given.model, given.algorithm, progress=not quiet, observe=probe, **given.common, **options)
         seen = [probe.mean(int(time)) if any(key[0] == time for key in probe.found) else (np.nan, np.nan)
                 for time in theory.two_time]  # fmt: skip
