@@ -75,6 +75,10 @@ class Checkpoint:
             )
         return arrays
 
+    def exists(self) -> bool:
+        """Whether there is a state to continue from."""
+        return Path(self.path).exists()
+
     def remove(self) -> None:
         """Delete the file of a finished run."""
         Path(self.path).unlink(missing_ok=True)

@@ -135,6 +135,11 @@ class History:
         parts.append(np.arange(first, self.t + ahead, dtype=float))
         return np.concatenate(parts)
 
+    def _starts(self) -> np.ndarray:
+        """First step of each panel, and of the leaf that is being filled."""
+        count = int(self.counters[kernel_panels.PANELS])
+        return np.append(self.panels[0, :count], self.t - int(self.counters[kernel_panels.LEAF_FILL]))
+
     def row_at(self, vector: int, times: np.ndarray) -> np.ndarray:
         """Values of a row of coordinates (`kernel.C_ROW`, ...) at past times s < t, shape (len(times),)."""
         times = np.asarray(times, dtype=np.int64)
@@ -143,7 +148,7 @@ class History:
             return coordinates[times].copy()
         q, e = self.leaf, self.phases
         count = int(self.counters[kernel_panels.PANELS])
-        starts = np.append(self.panels[0, :count], self.t - int(self.counters[kernel_panels.LEAF_FILL]))
+        starts = self._starts()
         which = np.searchsorted(starts, times, side="right") - 1
         values = np.empty(len(times))
         for panel in np.unique(which):
@@ -156,6 +161,36 @@ class History:
             nodal = coordinates[panel * q : (panel + 1) * q].reshape(self.order, e)
             values[here] = np.einsum("xi,ix->x", basis.evaluate((local // e).astype(float)), nodal[:, local % e])
         return values
+
+    def tail_sums(self, vector: int, times: np.ndarray) -> np.ndarray:
+        """Sums over s from each of the past `times` up to t - 1 of a row of coordinates, shape (len(times),).
+
+        A part of a panel is summed by the Gauss rule of its points, exact for the panel's polynomials.
+        """
+        times = np.asarray(times, dtype=np.int64)
+        coordinates = self.vec[vector]
+        if not self.compressed:
+            return np.cumsum(coordinates[: self.n][::-1])[::-1][times]
+        q, e = self.leaf, self.phases
+        starts = self._starts()
+        whole = self.vec[kernel.WEIGHT, : self.n] * coordinates[: self.n]
+        behind = np.append(np.cumsum(whole[::-1])[::-1], 0.0)  # sums from a coordinate on
+        sums = np.empty(len(times))
+        for i, time in enumerate(times):
+            panel = int(np.searchsorted(starts, time, side="right")) - 1
+            local = int(time - starts[panel])
+            if panel == len(starts) - 1:
+                sums[i] = behind[panel * q + local]
+                continue
+            points = self.order << int(self.panels[1, panel])
+            nodal = coordinates[panel * q : (panel + 1) * q].reshape(self.order, e)
+            sums[i] = behind[(panel + 1) * q]
+            for phase in range(e):
+                first = (local - phase + e - 1) // e  # first point of this phase that counts
+                if first < points:
+                    rule = gram(points - first, min(self.order, points - first))
+                    sums[i] += rule.weights @ gram(points, self.order).evaluate(first + rule.nodes) @ nodal[:, phase]
+        return sums
 
     def operator(self, index: int) -> np.ndarray:
         """Dense matrix (n, n) of an operator of a dense history: L and R eta causal, C and G symmetric."""

@@ -296,11 +296,7 @@ class Integrator:
 
     def integrated_response_row(self, times: np.ndarray) -> np.ndarray:
         """chi(t, t_w) = sum_{t_w <= s < t} R(t, s) eta_s, the response to a field switched on at t_w, shape (len(times),)."""
-        if len(times) == 0:
-            return np.zeros(0)
-        first = int(np.min(times))
-        row = self.history.row_at(kernel.R_ROW, np.arange(first, self.t))
-        return np.cumsum(row[::-1])[::-1][times - first]
+        return self.history.tail_sums(kernel.R_ROW, times)
 
     def correlation_row(self, times: np.ndarray) -> np.ndarray:
         """C(t, s) at past times s < t, shape (len(times),)."""

@@ -1,0 +1,173 @@
+"""The compressed history: Gram polynomials, error against tolerance, and structure that must keep its resolution."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import sgdmft as sg
+from sgdmft._kernels import sweep as kernel
+from sgdmft.dmft.gram import gram, transfer
+from sgdmft.dmft.history import History
+from sgdmft.dmft.integrator import Integrator
+from sgdmft.errors import TooLarge
+
+TALK = sg.GaussianLeastSquares(alpha=1.5)
+MIXED = sg.GaussianLeastSquares(
+    alpha=1.3, covariance=sg.Covariance({1: 0.4, 2: 0.45, 3: 0.2}), labels=sg.Teacher(noise=0.2)
+)
+TARGET = sg.GaussianLeastSquares(alpha=0.8, labels=sg.ConstantTarget(0.9))
+
+#: name -> model, algorithm, start
+PROBLEMS = {
+    "minibatches": (TALK, sg.SGD(0.1, 0.3), sg.Start()),
+    "recovery after a plateau": (
+        sg.GaussianLeastSquares(alpha=2.2),
+        sg.GradientDescent(0.1),
+        sg.Start(magnetization=0.02),
+    ),
+    "jumps of the schedules": (
+        TALK,
+        sg.SGD(lambda t: 0.1 if t < 333 else 0.04, lambda t: 0.5 if t < 501 else 0.2),
+        sg.Start(),
+    ),
+    "momentum and noise": (MIXED, sg.SGD(0.05, 0.4, momentum=0.6, weight_decay=0.1, temperature=0.05), sg.Start()),
+    "sphere, constant target": (TARGET, sg.GradientDescent(0.1, spherical=True, temperature=0.02), sg.Start()),
+}
+STEPS = 900
+
+
+@pytest.fixture(scope="module")
+def dense():
+    return {
+        name: sg.solve(model, algorithm, steps=STEPS, start=start, method=sg.Dense())
+        for name, (model, algorithm, start) in PROBLEMS.items()
+    }
+
+
+@pytest.mark.parametrize("points", [12, 24, 12 << 10, 12 << 24])
+def test_gauss_rule_sums_polynomials(points):
+    order = 12
+    rule = gram(points, order)
+    x = rule.nodes / points
+    assert rule.weights.sum() == pytest.approx(points, rel=1e-12)
+    if points <= 12 << 10:
+        grid = np.arange(points) / points
+        for degree in range(2 * order):
+            assert rule.weights @ x**degree == pytest.approx(np.sum(grid**degree), rel=1e-10)
+
+
+@pytest.mark.parametrize("order", [6, 12, 20])
+@pytest.mark.parametrize("level", [0, 1, 5, 20])
+def test_merging_keeps_polynomials_and_norms(order, level):
+    merge = transfer(level, order)
+    np.testing.assert_allclose(merge.T @ merge, np.eye(order), atol=1e-12)
+    child, parent = gram(order << level, order), gram(order << (level + 1), order)
+    for degree in range(order):
+        values = [
+            np.sqrt(child.weights) * ((child.nodes + shift) / parent.points) ** degree for shift in (0, child.points)
+        ]
+        whole = np.sqrt(parent.weights) * (parent.nodes / parent.points) ** degree
+        np.testing.assert_allclose(merge.T @ np.concatenate(values), whole, atol=1e-9 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize("tolerance", [1e-5, 1e-7, 1e-9, 1e-11])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_error_follows_the_tolerance(name, tolerance, dense):
+    """One-time quantities err in second order; two-time functions by a small multiple of the tolerance."""
+    model, algorithm, start = PROBLEMS[name]
+    exact = dense[name]
+    run = sg.solve(model, algorithm, steps=STEPS, start=start, method=sg.Compressed(tolerance=tolerance))
+    assert run.dataset.attrs["largest_truncation"] <= tolerance
+    assert run.dataset.attrs["coordinates"] < STEPS  # something was merged
+    rounding = 2e-12
+    for quantity in ("magnetization", "norm", "loss"):
+        np.testing.assert_allclose(run[quantity], exact[quantity], rtol=0, atol=tolerance + rounding, err_msg=quantity)
+    rate = algorithm.rates(STEPS).learning_rate.min()  # the tolerance holds for R eta
+    for quantity, scale in (("correlation", 1.0), ("response", rate), ("integrated_response", 1.0)):
+        error = scale * np.abs(run[quantity] - exact[quantity]).max()
+        assert error <= 30 * tolerance + rounding, (quantity, error)
+
+
+def test_the_error_is_seen_to_grow_with_the_tolerance(dense):
+    """The bound above is no accident: with panels of low order the two-time error is that of the tolerance."""
+    model, algorithm, start = PROBLEMS["minibatches"]
+    for tolerance in (1e-9, 1e-7, 1e-5):
+        method = sg.Compressed(tolerance=tolerance, order=6)
+        run = sg.solve(model, algorithm, steps=STEPS, start=start, method=method)
+        error = np.abs(run.correlation - dense["minibatches"].correlation).max()
+        assert 0.03 * tolerance < error < 30 * tolerance
+
+
+def test_rough_structure_is_never_merged():
+    """A learning rate redrawn at every step is not smooth in s: leaves stay apart, and nothing is lost."""
+    rates = 0.05 + 0.1 * np.random.default_rng(0).random(300)
+    algorithm = sg.GradientDescent(rates)
+    run = sg.solve(TALK, algorithm, steps=300, method=sg.Compressed())
+    exact = sg.solve(TALK, algorithm, steps=300, method=sg.Dense())
+    assert run.dataset.attrs["coordinates"] == 300
+    np.testing.assert_allclose(run.correlation, exact.correlation, atol=1e-13)
+
+
+@pytest.mark.parametrize("quantity", ["correlation", "response"])
+def test_rows_at_any_past_time(quantity, dense):
+    """C(t, s) and R(t, s) at all s, merged panels included, not only where nodes lie."""
+    model, algorithm, start = PROBLEMS["minibatches"]
+    times = [0, 1, 2, *range(3, STEPS, 7), STEPS]
+    save = sg.Save(two_time=times)
+    run = sg.solve(model, algorithm, steps=STEPS, start=start, method=sg.Compressed(), save=save)
+    exact = sg.solve(model, algorithm, steps=STEPS, start=start, method=sg.Dense(), save=save)
+    np.testing.assert_allclose(run[quantity], exact[quantity], rtol=0, atol=3e-9)
+
+
+@pytest.mark.parametrize("phases", [1, 3])
+def test_tail_sums_are_sums(phases):
+    batches = sg.Shuffled(phases) if phases > 1 else sg.Bernoulli(0.4)
+    algorithm = sg.Descent(learning_rate=0.1, batches=batches)
+    run = Integrator.begin(
+        TALK,
+        algorithm,
+        sg.Start(),
+        700,
+        history=lambda operators: History.with_panels(720, operators=operators, order=8, phases=phases),
+        tolerance=1e-6,
+    )
+    run.advance(700, np.zeros((700, 4)))
+    assert run.history.n < 700
+    times = np.array([0, 1, 5, 48, 100, 333, 690, 699])
+    row = run.history.row_at(kernel.R_ROW, np.arange(700))
+    sums = run.history.tail_sums(kernel.R_ROW, times)
+    np.testing.assert_allclose(sums, [row[t:].sum() for t in times], rtol=1e-11)
+
+
+def test_two_tolerances_find_the_same_recovery():
+    """Full batch near the talk's threshold: thousands of steps on the plateau, one event."""
+    model = sg.GaussianLeastSquares(alpha=2.0)
+    steps = [
+        int(
+            sg.solve(
+                model,
+                sg.GradientDescent(0.1),
+                steps=20000,
+                start=sg.Start(magnetization=0.02),
+                method=sg.Compressed(tolerance=tolerance),
+                stop=sg.Recovered(distance=1e-2),
+            ).time[-1]
+        )
+        for tolerance in (1e-7, 1e-10)
+    ]
+    assert steps[0] == steps[1]
+    assert 1000 < steps[0] < 20000
+
+
+def test_the_cheaper_method_is_taken():
+    assert sg.solve(TALK, sg.GradientDescent(0.1), steps=50).dataset.attrs["method"].startswith("Dense")
+    assert sg.estimate(TALK, sg.GradientDescent(0.1), steps=5000).method == "Compressed"
+
+
+def test_memory_limits_are_kept_and_named():
+    with pytest.raises(TooLarge, match="limit of 1 GB"):
+        sg.solve(TALK, sg.GradientDescent(0.1), steps=20000, method=sg.Dense(memory_limit=1e9))
+    rough = sg.GradientDescent(0.05 + 0.1 * np.random.default_rng(1).random(5000))
+    with pytest.raises(TooLarge, match="would outgrow its memory limit"):
+        sg.solve(TALK, rough, steps=5000, method=sg.Compressed(memory_limit=2e7))
