@@ -133,7 +133,9 @@ def test_recovery_ends_the_run(method):
 
 @METHODS
 def test_divergence_keeps_what_was_computed(method):
-    with pytest.raises(Diverged, match=r"at step \d+.*learning rate 1 is above the stability limit 0.4 at the signal") as caught:
+    with pytest.raises(
+        Diverged, match=r"at step \d+.*learning rate 1 is above the stability limit 0.4 at the signal"
+    ) as caught:
         sg.solve(TALK, sg.GradientDescent(1.0), steps=200, method=method)
     trajectory = caught.value.trajectory
     assert trajectory.status is sg.Status.DIVERGED
