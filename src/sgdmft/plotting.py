@@ -297,7 +297,10 @@ def growth_exponents(growths: Mapping[str, Any], *, axes: Axes | None = None, ti
         panel.plot(growth.time[1:], growth.exponent, "o-", ms=3, lw=1.6, color=color, label=name)
     panel.set_xscale("log")
     panel.set_yscale("symlog", linthresh=0.01, linscale=0.5)
-    panel.axhline(0.0, color="#000000", lw=0.8, alpha=0.5)
+    if min(growth.exponent.min() for growth in growths.values()) >= 0:
+        panel.set_ylim(bottom=0.0)
+    else:
+        panel.axhline(0.0, color="#000000", lw=0.8, alpha=0.5)
     _dress(panel, "steps $t$", r"exponent $\mathrm{d}\log\mu/\mathrm{d}\log t$")
     panel.legend(frameon=False, fontsize=9, handlelength=1.4)
     panel.set_title(title, loc="left", fontsize=9)

@@ -34,12 +34,13 @@ def build(
     """The section.
 
     Relaxation times from `shortest` (default steps/30) to `steps` (default 5000, quick 1000), and growth of an
-    infinitesimal overlap over `lengths` (default 1024, 4096 and 16384, quick 1024) steps; what was computed once is taken
-    from the cache.
+    infinitesimal overlap over `lengths` (default 1024 and 4096, quick 1024) steps; what was computed once is taken from
+    the cache.
     """
     steps = steps or (1000 if quick else 5000)
     shortest = shortest or steps / 30
-    lengths = lengths or ((1024,) if quick else (1024, 4096, 16384))
+    lengths = lengths or ((1024,) if quick else (1024, 4096))
+    longest = max(lengths) if quick else 4 * max(lengths)
     model = sg.GaussianLeastSquares(alpha=1.0)
     jobs = {}
     for fraction in fractions:
@@ -60,8 +61,8 @@ def build(
             jobs[f"growth, b = {fraction:g}, {length} steps"] = (2 * length, work)
     for alpha in GROWTH_ALPHAS:
         at = sg.GaussianLeastSquares(alpha=alpha)
-        work = partial(sg.growth, at, descent(learning_rate, 1.0), steps=max(lengths), cache=cache)
-        jobs[f"growth, alpha = {alpha:g}"] = (max(lengths), work)
+        work = partial(sg.growth, at, descent(learning_rate, 1.0), steps=longest, cache=cache)
+        jobs[f"growth, alpha = {alpha:g}"] = (longest, work)
     found = iter(side_by_side(jobs, progress).values())
     answers: list[sg.RecoveryThreshold] = []
     limits: dict[float, dict[int, sg.LinearThreshold]] = {}
@@ -140,7 +141,10 @@ def threshold(
 
 
 def _figures(shown, answers, limits, growths, learning_rate, level, middle, starts) -> list[Figure]:
-    curves = {_name(answer): (answer.data.alphas, answer.data.times) for answer in shown}
+    curves = {}
+    for answer in shown:
+        near = answer.data.times > answer.window[0] / 3  # far above the threshold nothing happens
+        curves[_name(answer)] = answer.data.alphas[near], answer.data.times[near]
     laws = {_name(answer): answer.fit for answer in shown if answer.fit is not None}
     setting = rf"$\eta={learning_rate:g}$"
     times, panels = plotting.figure(2, 1, width=5.0, height=3.6)
@@ -151,7 +155,7 @@ def _figures(shown, answers, limits, growths, learning_rate, level, middle, star
     plotting.threshold_against_fraction(answers, axes=panels[0, 0], title=setting)
     plotting.growth_exponents(growths, axes=panels[0, 1], title=rf"{setting},  $b=1$,  $m_0\to 0$")
     plane, panels = plotting.figure(1, 1, width=6.4, height=4.0)
-    alphas, b = np.linspace(0.5, 4.0, 71), np.geomspace(min(limits) / 1.5, 1.0, 60)
+    alphas, b = np.linspace(0.5, 4.0, 71), np.geomspace(min(limits) / 2.5, 1.0, 60)
     plotting.descent_diagram(
         shown, limits, (alphas, b, _stable(alphas, b, learning_rate)), axes=panels[0, 0], title=setting
     )
