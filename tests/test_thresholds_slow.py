@@ -28,19 +28,20 @@ def test_the_exponent_rises_again_after_aging():
     assert growth.exponent.argmin() < len(growth.exponent) - 2
 
 
-def test_finite_size_recovers_before_the_theory_and_drifts_towards_it():
-    """At alpha = 1.55 the theory needs about 1900 steps; small systems are faster, the less so the larger they are."""
+def test_recovery_at_finite_size_is_a_rounded_step_at_that_of_the_theory():
+    """Within 300 steps the theory recovers from some alpha between 1.55 and 2 on; small systems now and then below it, not always above."""
     start, algorithm = sg.Start(magnetization=0.1), sg.GradientDescent(0.1)
     stop, save = sg.Recovered(distance=0.01), sg.Save(two_time=0)
-    fractions = {}
-    for size, samples in ((100, 64), (200, 24)):
-        for alpha in (1.4, 1.55, 2.0):
-            data = sg.simulate(
+    times = sg.relaxation_times(MODEL, algorithm, [1.4, 1.55, 2.0], start=start, steps=300).times
+    assert np.isfinite(times).tolist() == [False, False, True]
+    for size, samples in ((100, 96), (200, 32)):
+        low, middle, high = (
+            sg.simulate(
                 sg.GaussianLeastSquares(alpha=alpha), algorithm, steps=300, start=start, size=size, samples=samples,
                 stop=stop, save=save, dtype="float32", strict=False,
-            )  # fmt: skip
-            fractions[size, alpha] = data.dataset.attrs["recovered"]
-    for size in (100, 200):
-        assert fractions[size, 1.4] < fractions[size, 2.0]
-        assert fractions[size, 2.0] > 0.85
-    assert fractions[100, 1.55] > 0.1
+            ).dataset.attrs["recovered"]
+            for alpha in (1.4, 1.55, 2.0)
+        )  # fmt: skip
+        assert low < 0.15
+        assert low <= middle < 0.5
+        assert high > 0.6
