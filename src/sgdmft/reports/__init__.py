@@ -22,7 +22,7 @@ __all__ = ["SECTIONS", "Figure", "Outcome", "Section", "Table", "write"]
 SECTIONS: dict[str, tuple[float, float]] = {
     "learning_curves": (40.0, 8.0),
     "recovery": (35.0, 6.0),
-    "correlations": (15.0, 4.0),
+    "correlations": (8.0, 3.0),
     "exploration": (30.0, 5.0),
     "phase_diagram": (45.0, 12.0),
     "schemes": (12.0, 3.0),
