@@ -29,7 +29,7 @@ def test_the_exponent_rises_again_after_aging():
 
 
 def test_recovery_at_finite_size_is_a_rounded_step_at_that_of_the_theory():
-    """Within 300 steps the theory recovers from some alpha between 1.55 and 2 on; small systems now and then below it, not always above."""
+    """Within 300 steps the theory recovers from some alpha between 1.55 and 2 on; small systems also now and then below."""
     start, algorithm = sg.Start(magnetization=0.1), sg.GradientDescent(0.1)
     stop, save = sg.Recovered(distance=0.01), sg.Save(two_time=0)
     times = sg.relaxation_times(MODEL, algorithm, [1.4, 1.55, 2.0], start=start, steps=300).times
