@@ -83,10 +83,11 @@ def test_error_follows_the_tolerance(name, tolerance, dense):
     rounding = 2e-12
     for quantity in ("magnetization", "norm", "loss"):
         np.testing.assert_allclose(run[quantity], exact[quantity], rtol=0, atol=tolerance + rounding, err_msg=quantity)
-    rate = algorithm.rates(STEPS).learning_rate.min()  # the tolerance holds for R eta
+    rates = algorithm.rates(STEPS).learning_rate
+    rate = rates.min() / rates.max()  # the tolerance holds for R eta, in units of the largest eta
     for quantity, scale in (("correlation", 1.0), ("response", rate), ("integrated_response", 1.0)):
         error = scale * np.abs(run[quantity] - exact[quantity]).max()
-        assert error <= 30 * tolerance + rounding, (quantity, error)
+        assert error <= 3 * tolerance + rounding, (quantity, error)
 
 
 def test_the_error_is_seen_to_grow_with_the_tolerance(dense):
@@ -96,7 +97,7 @@ def test_the_error_is_seen_to_grow_with_the_tolerance(dense):
         method = sg.Compressed(tolerance=tolerance, order=6)
         run = sg.solve(model, algorithm, steps=STEPS, start=start, method=method)
         error = np.abs(run.correlation - dense["minibatches"].correlation).max()
-        assert 0.03 * tolerance < error < 30 * tolerance
+        assert 0.01 * tolerance < error < 3 * tolerance
 
 
 def test_rough_structure_is_never_merged():
@@ -117,7 +118,7 @@ def test_rows_at_any_past_time(quantity, dense):
     save = sg.Save(two_time=times)
     run = sg.solve(model, algorithm, steps=STEPS, start=start, method=sg.Compressed(), save=save)
     exact = sg.solve(model, algorithm, steps=STEPS, start=start, method=sg.Dense(), save=save)
-    np.testing.assert_allclose(run[quantity], exact[quantity], rtol=0, atol=3e-9)
+    np.testing.assert_allclose(run[quantity], exact[quantity], rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("phases", [1, 3])

@@ -12,6 +12,7 @@ from numba import njit
 
 from sgdmft._kernels.sweep import (
     _OPTIONS,
+    C12,
     C12_ROW,
     C_ROW,
     DONE,
@@ -20,6 +21,8 @@ from sgdmft._kernels.sweep import (
     R_ROW,
     TEACHER,
     WEIGHT,
+    C,
+    R,
     step,
     stopped,
 )
@@ -71,25 +74,32 @@ def _lost(flat, start, i0, stride, T, work):
 
 
 @njit(**_OPTIONS)
-def truncation(ops, row, vec, n, q, i0, stride, points, T, work):
+def truncation(ops, row, vec, n, q, i0, stride, points, gain, T, work):
     """Largest error that merging the pair at i0 would bring into the last q rows, and into the current one.
 
-    With e^2 the squared norm of what the parent loses of a row, this is the larger of the root mean square error of the
-    row over the panel, e / sqrt(points), and e^2, the bound on the error of its sums with rows as rough as itself
-    (what is lost is orthogonal to what the parent keeps, so sums over the past err in second order only).
+    Let e^2 be the squared norm of what the parent loses of a row. C and R (that is `gain` times R eta) are read off at single
+    times: there the error is about sqrt(2 p + 1) e / sqrt(points), the edge of a panel against its root mean square.
+    All others only appear in sums over the past; what is lost is orthogonal to what the parent keeps, so sums err in second
+    order, by the product of two such norms: at most the largest e^2.
     """
-    lost = max(
-        _lost(vec[C_ROW], 0, i0, stride, T, work),
-        _lost(vec[R_ROW], 0, i0, stride, T, work),
-        _lost(vec[MAGNETIZATION], 0, i0, stride, T, work),
-        _lost(vec[TEACHER], 0, i0, stride, T, work),
-    )
+    p = T.shape[1]
+    read = _lost(vec[C_ROW], 0, i0, stride, T, work)
+    lost = max(_lost(vec[MAGNETIZATION], 0, i0, stride, T, work), _lost(vec[TEACHER], 0, i0, stride, T, work))
     if ops.shape[0] > G12:
-        lost = max(lost, _lost(vec[C12_ROW], 0, i0, stride, T, work))
+        read = max(read, _lost(vec[C12_ROW], 0, i0, stride, T, work))
+    response = _lost(vec[R_ROW], 0, i0, stride, T, work)
     for v in range(n - q, n):
         for op in range(ops.shape[0]):
-            lost = max(lost, _lost(ops[op], row[v], i0, stride, T, work))
-    return max(np.sqrt(lost / points), lost)
+            value = _lost(ops[op], row[v], i0, stride, T, work)
+            if op == C or op == C12:
+                read = max(read, value)
+            elif op == R:
+                response = max(response, value)
+            else:
+                lost = max(lost, value)
+    lost = max(lost, read, response)
+    read = max(read, gain * gain * response)
+    return max(np.sqrt((2 * p + 1) * read / points), lost)
 
 
 @njit(**_OPTIONS)
@@ -147,6 +157,7 @@ def close_leaf(
     stride,
     tolerance,
     distance,
+    gain,
     accepted,
     work,
 ):
@@ -172,7 +183,7 @@ def close_leaf(
         ):
             continue
         n, T = counters[COORDINATES], transfer[level]
-        error = truncation(ops, row, vec, n, q, i * q, stride, parent, T, work[0])
+        error = truncation(ops, row, vec, n, q, i * q, stride, parent, gain, T, work[0])
         if error <= tolerance:
             accepted[0] = max(accepted[0], error)
             counters[COORDINATES] = merge(ops, row, end, vec, n, q, i * q, stride, T, weights[level + 1], work)

@@ -119,6 +119,7 @@ class Integrator:
     reason: int = kernel.DONE
     _tables: tuple[np.ndarray, ...] = ()
     _work: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
+    _gain: float = 1.0
     _ones: np.ndarray = field(default_factory=lambda: np.ones((1, 1)))
 
     @classmethod
@@ -149,6 +150,7 @@ class Integrator:
         self._ones = np.ones((1, len(past.end) + 1))
         if past.compressed:
             self._tables = transfers(past.order)
+            self._gain = 1.0 / max(self.rates.learning_rate.max(initial=0.0), 1e-300)  # from R eta, which is kept, to R
             self._work = np.zeros((past.leaf + 2, len(past.end) + 8))
 
     @property
@@ -204,7 +206,7 @@ class Integrator:
         past = self.history
         kernel_panels.close_leaf(
             past.ops, past.row, past.end, past.vec, past.counters, past.panels,
-            *self._tables, past.leaf, past.phases, self.tolerance, self.distance, past.accepted, self._work,  # type: ignore
+            *self._tables, past.leaf, past.phases, self.tolerance, self.distance, self._gain, past.accepted, self._work,  # type: ignore
         )  # fmt: skip
 
     def _advance_threaded(self, chunk: int, p_rows: np.ndarray, rates: np.ndarray, out: np.ndarray) -> int:

@@ -128,8 +128,8 @@ class Compressed:
     Parameters
     ----------
     tolerance : float, default 1e-10
-        Root mean square error in C(t,s), R(t,s) eta, L and G that a merge may bring. m, C(t,t) and the loss depend on it
-        in second order and are usually right to rounding.
+        Error in C(t,s) and R(t,s) that a merge may bring where they are read off. m(t), C(t,t) and the loss depend on it in
+        second order and are usually right to rounding.
     order : int, default 12
         Coordinates of a panel (and steps of a leaf).
     separation : float, default 0.5

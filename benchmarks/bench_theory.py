@@ -1,0 +1,242 @@
+"""The dense sweep against reading its bytes, the compressed history against the dense sweep, and its growth with T.
+
+    pytest benchmarks/bench_theory.py --benchmark-only -s
+
+Everything compared is measured side by side in one run: machines are shared. `python benchmarks/bench_theory.py` draws
+how the time per step and the number of coordinates grow up to 10^6 steps, into docs/compressed.png.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+import sgdmft as sg
+from sgdmft.dmft.history import History
+from sgdmft.dmft.integrator import Integrator
+
+TALK = sg.GaussianLeastSquares(alpha=1.5)
+ALGORITHMS = {"b = 1": sg.GradientDescent(0.1), "b = 0.3": sg.SGD(0.1, 0.3)}
+
+
+@numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def stream(data, n):
+    """Sum of the first n entries of a flat array as four streams: what one thread can read."""
+    quarter = n // 4
+    a, b, c, d = data[:quarter], data[quarter : 2 * quarter], data[2 * quarter : 3 * quarter], data[3 * quarter : n]
+    total = 0.0
+    for i in range(quarter):
+        total += a[i] + b[i] + c[i] + d[i]
+    return total
+
+
+def announce(capsys, text):
+    with capsys.disabled():
+        print(f"\n{text}")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.benchmark(group="dense sweep")
+def bench_dense_against_reading_its_triangles(benchmark, capsys, threads, steps=4000, parts=40):
+    """16/3 T^3 bytes in all: each step reads four triangles once. Read after every part, as far as they are filled."""
+    sg.solve(TALK, ALGORITHMS["b = 0.3"], steps=600, method=sg.Dense(threads=threads))  # compile
+    stream(np.zeros(8), 8)
+    run = Integrator.begin(
+        TALK,
+        ALGORITHMS["b = 0.3"],
+        sg.Start(),
+        steps,
+        history=lambda operators: History.dense(steps, operators=operators),
+        threads=threads,
+    )
+    sweep = reading = 0.0
+
+    def work():
+        nonlocal sweep, reading
+        out = np.zeros((steps, 4))
+        with ThreadPoolExecutor(threads) as pool:
+            for part in range(1, parts + 1):
+                began = time.perf_counter()
+                taken = run.advance(part * steps // parts, out)
+                sweep += time.perf_counter() - began
+                filled = int(run.history.row[run.t - 1]) + run.t
+                began = time.perf_counter()
+                list(pool.map(lambda triangle, filled=filled: stream(triangle, filled), run.history.ops))
+                middle = (1 - 0.5 * taken / run.t) ** 2  # triangles in the middle of the part
+                reading += middle * taken * (time.perf_counter() - began)
+
+    benchmark.pedantic(work, rounds=1, iterations=1)
+    size = 16 / 3 * steps**3
+    benchmark.extra_info |= {"sweep": sweep, "reading": reading, "ratio": sweep / reading}
+    announce(
+        capsys,
+        f"dense, T = {steps}, {threads} thread(s): sweep {sweep:.1f} s, reading its {size / 1e9:.0f} GB {reading:.1f} s "
+        f"({size / reading / 1e9:.0f} GB/s), ratio {sweep / reading:.2f} (target 2)",
+    )
+    assert sweep < 2 * reading
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.benchmark(group="compressed against dense")
+def bench_compressed_against_dense(benchmark, capsys, name, steps=4000):
+    algorithm = ALGORITHMS[name]
+    methods = {"dense": sg.Dense(threads=1), "compressed": sg.Compressed()}
+    for method in methods.values():
+        sg.solve(TALK, algorithm, steps=600, method=method)  # compile
+    seconds, results = {}, {}
+
+    def work():
+        for label, method in methods.items():
+            began = time.perf_counter()
+            results[label] = sg.solve(TALK, algorithm, steps=steps, method=method)
+            seconds[label] = time.perf_counter() - began
+
+    benchmark.pedantic(work, rounds=1, iterations=1)
+    exact, fast = results["dense"], results["compressed"]
+    quantities = ("magnetization", "norm", "loss", "correlation", "response")
+    errors = {key: float(np.abs(exact[key] - fast[key]).max()) for key in quantities}
+    ratio = seconds["dense"] / seconds["compressed"]
+    benchmark.extra_info |= {"ratio": ratio, **seconds, **errors}
+    announce(
+        capsys,
+        f"T = {steps}, {name}: dense {seconds['dense']:.1f} s, compressed {seconds['compressed']:.2f} s, "
+        f"ratio {ratio:.0f} (target 50); errors {', '.join(f'{k} {v:.0e}' for k, v in errors.items())}",
+    )
+    assert max(errors[key] for key in quantities[:3]) < 1e-10
+
+
+@pytest.mark.benchmark(group="compressed step")
+def bench_step_against_reading_its_operators(benchmark, capsys, begin=20000, count=4000):
+    """A step reads 4 n (n + p) / 2 numbers that live in the cache; the bound is reading them once."""
+    run = Integrator.begin(
+        TALK,
+        ALGORITHMS["b = 0.3"],
+        sg.Start(),
+        begin + count,
+        history=lambda operators: History.with_panels(600, operators=operators, order=12, phases=1),
+        tolerance=1e-10,
+    )
+    out = np.zeros((begin, 4))
+    run.advance(begin, out)
+    steps, readings, sizes = [], [], []
+
+    def work():
+        while run.t < begin + count:
+            began = time.perf_counter()
+            run.advance(run.t + 12, out)
+            steps.append((time.perf_counter() - began) / 12)
+            past = run.history
+            entries = int(past.end[: past.n].sum())
+            rows = np.ascontiguousarray(past.ops[:, :entries])
+            began = time.perf_counter()
+            for operator in rows:
+                stream(operator, entries)
+            readings.append(time.perf_counter() - began)
+            sizes.append(past.n)
+
+    benchmark.pedantic(work, rounds=1, iterations=1)
+    step, reading, n = (float(np.median(values)) for values in (steps, readings, sizes))
+    size = 8 * 4 * n * (n + 12) / 2
+    benchmark.extra_info |= {"step": step, "reading": reading, "ratio": step / reading}
+    announce(
+        capsys,
+        f"compressed step at n = {n:.0f}: {1e6 * step:.0f} us, reading its {size / 1e6:.1f} MB {1e6 * reading:.0f} us "
+        f"({size / reading / 1e9:.0f} GB/s), ratio {step / reading:.1f}",
+    )
+
+
+@pytest.mark.benchmark(group="long runs")
+def bench_late_recovery_at_two_tolerances(benchmark, capsys):
+    """Full batch, alpha = 1.5, m(0) = 0.1: the signal is found after some 2.8e5 steps."""
+    found, seconds = [], []
+
+    def work():
+        for tolerance in (1e-8, 1e-10):
+            began = time.perf_counter()
+            theory = sg.solve(
+                TALK,
+                sg.GradientDescent(0.1),
+                steps=400_000,
+                method=sg.Compressed(tolerance=tolerance),
+                stop=sg.Recovered(distance=1e-2),
+            )
+            seconds.append(time.perf_counter() - began)
+            found.append(int(theory.time[-1]))
+
+    benchmark.pedantic(work, rounds=1, iterations=1)
+    announce(
+        capsys,
+        f"recovery at steps {found} (tolerances 1e-8, 1e-10) in {seconds[0]:.1f} s, {seconds[1]:.1f} s (target 20 s)",
+    )
+    assert found[0] == found[1]
+
+
+@pytest.mark.benchmark(group="start")
+def bench_start(benchmark, capsys):
+    """A fresh process that solves 100 steps, with an empty cache of compiled code and with a filled one."""
+    program = "import sgdmft as sg; sg.solve(sg.GaussianLeastSquares(alpha=2.0), sg.SGD(0.1, 0.3), steps=100, method=sg.Compressed())"
+    seconds = []
+
+    def work():
+        with tempfile.TemporaryDirectory() as cache:
+            for _ in range(3):
+                began = time.perf_counter()
+                subprocess.run(
+                    [sys.executable, "-c", program], check=True, env={**os.environ, "NUMBA_CACHE_DIR": cache}
+                )
+                seconds.append(time.perf_counter() - began)
+
+    benchmark.pedantic(work, rounds=1, iterations=1)
+    announce(capsys, f"start: first {seconds[0]:.1f} s (target 10), then {min(seconds[1:]):.1f} s (target 1.5)")
+
+
+def growth(steps: int = 10**6) -> None:
+    """Time per step and coordinates against T for alpha = 1, b = 1, where nothing is recovered; a figure and a table."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    model = sg.GaussianLeastSquares(alpha=1.0)
+    sg.solve(model, ALGORITHMS["b = 1"], steps=100, method=sg.Compressed())
+    run = Integrator.begin(
+        model,
+        ALGORITHMS["b = 1"],
+        sg.Start(),
+        steps,
+        history=lambda operators: History.with_panels(600, operators=operators, order=12, phases=1),
+        tolerance=1e-10,
+    )
+    marks = np.unique(np.geomspace(100, steps, 33).astype(int))
+    rows, total = [], 0.0
+    for mark in marks:
+        out = np.zeros((mark - run.t, 4))
+        first, began, cpu = run.t, time.perf_counter(), time.process_time()
+        run.advance(int(mark), out)
+        elapsed = time.perf_counter() - began
+        total += elapsed
+        rows.append(
+            (mark, run.history.n, 1e6 * elapsed / (mark - first), 1e6 * (time.process_time() - cpu) / (mark - first))
+        )
+        print(f"T = {mark:8d}  n = {rows[-1][1]:4d}  {rows[-1][2]:6.1f} us/step  total {total:6.1f} s", flush=True)
+    table = np.array(rows)
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    axes[0].semilogx(table[:, 0], table[:, 1], "o-", ms=3)
+    axes[0].set(xlabel="step $t$", ylabel="coordinates $n$", ylim=(0, None))
+    axes[1].semilogx(table[:, 0], table[:, 3], "o-", ms=3)
+    axes[1].set(xlabel="step $t$", ylabel=r"CPU time of a step [$\mu$s]", ylim=(0, None))
+    figure.suptitle("Compressed history, tolerance $10^{-10}$: full batch, α = 1, η = 0.1", fontsize=10)
+    figure.savefig(Path(__file__).resolve().parent.parent / "docs" / "compressed.png", dpi=150)
+
+
+if __name__ == "__main__":
+    growth(int(float(sys.argv[1])) if len(sys.argv) > 1 else 10**6)
