@@ -91,7 +91,7 @@ def truncation(ops, row, vec, n, q, i0, stride, points, gain, T, work):
     for v in range(n - q, n):
         for op in range(ops.shape[0]):
             value = _lost(ops[op], row[v], i0, stride, T, work)
-            if op == C or op == C12:
+            if op in (C, C12):
                 read = max(read, value)
             elif op == R:
                 response = max(response, value)
