@@ -7,6 +7,7 @@ readers with any colour vision tell apart; equal algorithms have equal colours.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 #: Okabe and Ito's colours, darkest first; yellow is left out, being too light on white.
 COLORS = ("#222222", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
+#: Batch fraction -> index of its colour, the same in all pictures.
+_FRACTION_COLORS: dict[float | None, int] = {1.0: 0, 0.5: 1, 0.2: 2, 0.1: 3, 0.05: 4, 0.3: 5}
 _POINTS = 22  # simulation points along a curve
 _LOGARITHMIC = ("loss", "distance", "generalization_error")
 _FLOOR = 1e-12  # below it a loss or a distance is rounding noise
@@ -507,8 +510,16 @@ def _setting(run: Trajectory) -> list[str]:
 
 
 def palette(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each different name, in the order of first appearance."""
+    """A colour for each different name: its own for each usual batch fraction, else in the order of first appearance.
+
+    >>> palette(["SGD, b = 0.2"]) == palette(["$b=0.2$"])
+    True
+    """
     different = list(dict.fromkeys(names))
+    fractions = [re.search(r"\bb\s*=\s*([0-9.]+)", name) for name in different]
+    usual = [float(found[1]) if found else None for found in fractions]
+    if len(set(usual)) == len(different) and set(usual) <= set(_FRACTION_COLORS):
+        return {name: COLORS[_FRACTION_COLORS[b]] for name, b in zip(different, usual, strict=True)}
     return {name: COLORS[k % len(COLORS)] for k, name in enumerate(different)}
 
 

@@ -29,15 +29,17 @@ def build(
     batch_fraction: float = 0.2,
     size: int | None = None,
 ) -> Section:
-    """The section; descents are given up after `steps`, by default 30000, with `quick` 3000."""
-    steps = steps or (3000 if quick else 30_000)
+    """The section; thresholds of descent from relaxation times of up to `steps`, by default 5000, with `quick` 1000."""
+    steps = steps or (1000 if quick else 5000)
     size = size or (80 if quick else 200)
     start = sg.Start(magnetization=magnetization)
     targets = np.linspace(0.35, 1.5, 8 if quick else 24)
     jobs: dict[str, tuple[float, Callable]] = {
         f"relaxation times, b = {fraction:g}": (
             1.0,
-            partial(threshold, descent(learning_rate, fraction), start, level=level, steps=steps, window=(50.0, steps)),
+            partial(
+                threshold, descent(learning_rate, fraction), start, level=level, steps=steps, window=(steps / 30, steps)
+            ),
         )
         for fraction in (1.0, batch_fraction)
     }
@@ -51,8 +53,8 @@ def build(
         rf"weak recovery: optimal, spectral $\alpha={weak:g}$": (weak, weak, weak),
         rf"the data determine the signal $\alpha={exact:g}$": (exact, exact, exact),
     }
-    rows = [["weak recovery, Bayes-optimal and spectral", f"{weak:g}", "exact"]]
-    rows += [["signal determined (Bayes-optimal)", f"{exact:g}", "exact"]]
+    rows = [["weak recovery, Bayes-optimal and spectral", f"{weak:g}", "replica theory"]]
+    rows += [["signal determined (Bayes-optimal)", f"{exact:g}", "replica theory"]]
     for name, answer in zip(("gradient descent", f"SGD, b = {batch_fraction:g}"), descents, strict=True):
         fit = answer.fit
         if fit is None:

@@ -228,6 +228,7 @@ def _row(answer: sg.RecoveryThreshold) -> list[str]:
         *head,
         f"{fit.threshold:.3f}",
         f"[{low:.3f}, {high:.3f}]",
+        f"{fit.nearer:.3f}",
         f"{fit.exponent:.2f}",
         span,
         f"{len(fit.alphas)}",

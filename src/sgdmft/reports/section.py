@@ -33,6 +33,13 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
 
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.head):
+                raise ValueError(
+                    f"The row {list(row)} has {len(row)} cells, but the head {list(self.head)} {len(self.head)}."
+                )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
