@@ -37,19 +37,21 @@ COORDINATES, PANELS, TIME, LEAF_FILL, MERGES, REFUSALS = range(6)
 def _merge_row(flat, source, target, i0, n, q, stride, T, work):
     """Copy the n coordinates at flat[source] to flat[target], the pair [i0, i0 + 2q) merged into its parent's q."""
     p = T.shape[1]
+    old, new = flat[source : source + n], flat[target : target + n]
     for j in range(q):
         work[j] = 0.0
     for a in range(2 * p):
         for phase in range(stride):
-            value = flat[source + i0 + a * stride + phase]
+            value = old[i0 + a * stride + phase]
             for j in range(p):
                 work[j * stride + phase] += T[a, j] * value
-    for s in range(i0):
-        flat[target + s] = flat[source + s]
+    if target != source:
+        for s in range(i0):
+            new[s] = old[s]
     for j in range(q):
-        flat[target + i0 + j] = work[j]
+        new[i0 + j] = work[j]
     for s in range(i0 + q, n - q):
-        flat[target + s] = flat[source + s + q]
+        new[s] = old[s + q]
 
 
 @njit(**_OPTIONS)
@@ -57,16 +59,16 @@ def _lost(flat, start, i0, stride, T, work):
     """Squared norm of what the parent of [i0, i0 + 2q) cannot represent of the row at flat[start]."""
     p = T.shape[1]
     lost = 0.0
+    pair = flat[start + i0 : start + i0 + 2 * p * stride]
     for phase in range(stride):
-        first = start + i0 + phase
         for j in range(p):
             work[j] = 0.0
         for a in range(2 * p):
-            value = flat[first + a * stride]
+            value = pair[a * stride + phase]
             for j in range(p):
                 work[j] += T[a, j] * value
         for a in range(2 * p):
-            rest = flat[first + a * stride]
+            rest = pair[a * stride + phase]
             for j in range(p):
                 rest -= T[a, j] * work[j]
             lost += rest * rest
@@ -74,55 +76,62 @@ def _lost(flat, start, i0, stride, T, work):
 
 
 @njit(**_OPTIONS)
-def truncation(ops, row, vec, n, q, i0, stride, points, gain, T, work):
+def truncation(ops, row, vec, n, q, i0, stride, points, gain, tolerance, T, work):
     """Largest error that merging the pair at i0 would bring into the last q rows, and into the current one.
 
     Let e^2 be the squared norm of what the parent loses of a row. C and R (that is `gain` times R eta) are read off at single
     times: there the error is about sqrt(2 p + 1) e / sqrt(points), the edge of a panel against its root mean square.
     All others only appear in sums over the past; what is lost is orthogonal to what the parent keeps, so sums err in second
-    order, by the product of two such norms: at most the largest e^2.
+    order, by the product of two such norms: at most the largest e^2. Above `tolerance` the search ends early.
     """
     p = T.shape[1]
+    scale = (2 * p + 1) / points
     read = _lost(vec[C_ROW], 0, i0, stride, T, work)
-    lost = max(_lost(vec[MAGNETIZATION], 0, i0, stride, T, work), _lost(vec[TEACHER], 0, i0, stride, T, work))
     if ops.shape[0] > G12:
         read = max(read, _lost(vec[C12_ROW], 0, i0, stride, T, work))
     response = _lost(vec[R_ROW], 0, i0, stride, T, work)
-    for v in range(n - q, n):
+    lost = max(_lost(vec[MAGNETIZATION], 0, i0, stride, T, work), _lost(vec[TEACHER], 0, i0, stride, T, work))
+    worst = max(np.sqrt(scale * max(read, gain * gain * response)), lost, read, response)
+    v = n
+    while v > n - q and worst <= tolerance:
+        v -= 1
         for op in range(ops.shape[0]):
             value = _lost(ops[op], row[v], i0, stride, T, work)
+            worst = max(worst, value)
             if op in (C, C12):
-                read = max(read, value)
+                worst = max(worst, np.sqrt(scale * value))
             elif op == R:
-                response = max(response, value)
-            else:
-                lost = max(lost, value)
-    lost = max(lost, read, response)
-    read = max(read, gain * gain * response)
-    return max(np.sqrt((2 * p + 1) * read / points), lost)
+                worst = max(worst, gain * np.sqrt(scale * value))
+    return worst
 
 
 @njit(**_OPTIONS)
 def _merge_operator(M, row, end, n, q, i0, stride, T, work):
     """Rows and columns of the pair at i0 become those of its parent; later rows and columns move up by q."""
     p = T.shape[1]
-    # The 2q rows of the pair become q rows in `work`, of which then the columns of the pair merge.
-    for j in range(q):
-        for s in range(i0 + 2 * q):
-            work[1 + j, s] = 0.0
+    width = i0 + 2 * q
+    # The 2q rows of the pair, in `work` behind their q combinations, of which then the columns of the pair merge.
     for v in range(2 * q):
-        a, phase = v // stride, v % stride
-        start = row[i0 + v]
-        for j in range(p):
-            weight = T[a, j]
+        old, copy = M[row[i0 + v] : row[i0 + v] + end[i0 + v]], work[1 + q + v]
+        for s in range(end[i0 + v]):
+            copy[s] = old[s]
+        for s in range(end[i0 + v], width):
+            copy[s] = 0.0
+    for j in range(p):
+        for phase in range(stride):
             target = work[1 + j * stride + phase]
-            for s in range(end[i0 + v]):
-                target[s] += weight * M[start + s]
+            for s in range(width):
+                target[s] = 0.0
+            for a in range(0, 2 * p, 2):
+                one, two = work[1 + q + a * stride + phase], work[1 + q + (a + 1) * stride + phase]
+                first, second = T[a, j], T[a + 1, j]
+                for s in range(width):
+                    target[s] += first * one[s] + second * two[s]
     for v in range(q):
-        _merge_row(work[1 + v], 0, 0, i0, i0 + 2 * q, q, stride, T, work[0])
-        start = row[i0 + v]
+        _merge_row(work[1 + v], 0, 0, i0, width, q, stride, T, work[0])
+        new, combined = M[row[i0 + v] : row[i0 + v] + i0 + q], work[1 + v]
         for s in range(i0 + q):
-            M[start + s] = work[1 + v, s]
+            new[s] = combined[s]
     for v in range(i0 + 2 * q, n):
         _merge_row(M, row[v], row[v - q], i0, end[v], q, stride, T, work[0])
 
@@ -183,7 +192,7 @@ def close_leaf(
         ):
             continue
         n, T = counters[COORDINATES], transfer[level]
-        error = truncation(ops, row, vec, n, q, i * q, stride, parent, gain, T, work[0])
+        error = truncation(ops, row, vec, n, q, i * q, stride, parent, gain, tolerance, T, work[0])
         if error <= tolerance:
             accepted[0] = max(accepted[0], error)
             counters[COORDINATES] = merge(ops, row, end, vec, n, q, i * q, stride, T, weights[level + 1], work)

@@ -81,10 +81,10 @@ class History:
     @classmethod
     def with_panels(cls, capacity: int, *, operators: int, order: int, phases: int) -> History:
         """An empty compressed history of at most `capacity` coordinates, with `order` nodes per panel and phase."""
-        stride = _stride(capacity)
+        row, size = _packed(capacity, order * phases)
         return cls(
-            ops=np.zeros((operators, capacity * stride)),
-            row=np.arange(capacity) * stride,
+            ops=np.zeros((operators, size)),
+            row=row,
             end=np.zeros(capacity, dtype=np.int64),
             vec=np.zeros((kernel.VECTORS, capacity + 8)),
             state=np.zeros(3),
@@ -98,9 +98,7 @@ class History:
         """The same compressed history with room for more coordinates."""
         new = History.with_panels(capacity, operators=len(self.ops), order=self.order, phases=self.phases)
         n = self.n
-        old_stride, new_stride = _stride(len(self.end)), _stride(capacity)
-        for old, fresh in zip(self.ops, new.ops, strict=True):
-            fresh[: n * new_stride].reshape(n, new_stride)[:, :n] = old[: n * old_stride].reshape(n, old_stride)[:, :n]
+        new.ops[:, : self.ops.shape[1]] = self.ops
         new.end[:n] = self.end[:n]
         new.vec[:, :n] = self.vec[:, :n]
         new.panels[:, : self.panels.shape[1]] = self.panels
@@ -203,9 +201,11 @@ class History:
         return matrix if index in (kernel.R, kernel.L) else matrix + matrix.T
 
 
-def _stride(capacity: int) -> int:
-    """Distance of rows in memory: a multiple of a cache line that is no power of two."""
-    return (capacity + 7) // 8 * 8 + 8
+def _packed(capacity: int, leaf: int) -> tuple[np.ndarray, int]:
+    """Where rows begin, and the size of all: row v has room for the columns up to the end of its panel, in cache lines."""
+    room = (np.arange(capacity) // leaf + 1) * leaf
+    ends = np.cumsum((room + 7) // 8 * 8)
+    return np.concatenate([[0], ends[:-1]]), int(ends[-1])
 
 
 @functools.cache

@@ -151,7 +151,7 @@ class Integrator:
         if past.compressed:
             self._tables = transfers(past.order)
             self._gain = 1.0 / max(self.rates.learning_rate.max(initial=0.0), 1e-300)  # from R eta, which is kept, to R
-            self._work = np.zeros((past.leaf + 2, len(past.end) + 8))
+            self._work = np.zeros((3 * past.leaf + 1, len(past.end) + 8))
 
     @property
     def t(self) -> int:
@@ -264,7 +264,7 @@ class Integrator:
     def _grow(self) -> History:
         past = self.history
         capacity = (3 * len(past.end) // 2 // past.leaf + 1) * past.leaf
-        if 8.0 * len(past.ops) * capacity**2 > self.memory_limit:
+        if 4.0 * len(past.ops) * capacity**2 > self.memory_limit:
             raise TooLarge(
                 f"At step {past.t} the compressed history has {past.n} coordinates and would outgrow its memory limit of "
                 f"{self.memory_limit:.3g} bytes. Raise `tolerance` (now {self.tolerance:g}), or raise `memory_limit`."

@@ -130,8 +130,8 @@ class Compressed:
     tolerance : float, default 1e-10
         Error in C(t,s) and R(t,s) that a merge may bring where they are read off. m(t), C(t,t) and the loss depend on it in
         second order and are usually right to rounding.
-    order : int, default 12
-        Coordinates of a panel (and steps of a leaf).
+    order : int, default 2 - log10(tolerance), from 4 to 16
+        Coordinates of a panel (and steps of a leaf): 12 at the default tolerance. It sets the speed, not the error.
     separation : float, default 0.5
         A panel keeps at least this many of its lengths from the present and from time 0.
     memory_limit : float, default 8e9
@@ -139,7 +139,7 @@ class Compressed:
     """
 
     tolerance: float = 1e-10
-    order: int = 12
+    order: int | None = None
     separation: float = 0.5
     memory_limit: float = 8e9
 
@@ -147,16 +147,17 @@ class Compressed:
         remedy = "Below 1e-14 nothing is gained over `Dense()`."
         tolerance = check.number("tolerance", self.tolerance, above=0.0, at_most=1e-2, remedy=remedy)
         object.__setattr__(self, "tolerance", tolerance)
-        object.__setattr__(self, "order", check.integer("order", self.order, at_least=2))
+        order = round(min(max(2 - math.log10(tolerance), 4), 16)) if self.order is None else self.order
+        object.__setattr__(self, "order", check.integer("order", order, at_least=2))
         object.__setattr__(self, "separation", check.number("separation", self.separation, above=0.0))
         object.__setattr__(self, "memory_limit", check.number("memory_limit", self.memory_limit, above=0.0))
 
     def estimate(self, problem: Problem) -> Estimate:
         T = max(problem.steps, 1)
         operators = 6 if problem.replicas else 4
-        p, phases = self.order, problem.algorithm.batches.phases
+        p, phases = self._order, problem.algorithm.batches.phases
         n = min(float(T), 2.6 * p * phases * max(1.0, math.log2(max(T / (p * phases), 2.0))))
-        memory = 4 * operators * 8.0 * n * n + _output(problem)
+        memory = 4 * operators * 5.0 * n * n + _output(problem)
         seconds = T * (operators * 4.0 * n * n / _SPEED_CACHE + _SECONDS_PER_STEP)
         return Estimate(method="Compressed", steps=problem.steps, memory=memory, seconds=seconds)
 
@@ -165,8 +166,13 @@ class Compressed:
         from sgdmft.dmft.history import History
 
         phases = problem.algorithm.batches.phases
-        capacity = 24 * self.order * phases
-        return History.with_panels(capacity, operators=operators, order=self.order, phases=phases)
+        capacity = 24 * self._order * phases
+        return History.with_panels(capacity, operators=operators, order=self._order, phases=phases)
+
+    @property
+    def _order(self) -> int:
+        assert self.order is not None  # the constructor saw to it
+        return self.order
 
     def options(self) -> dict[str, float]:
         """Settings of the integrator."""
