@@ -183,7 +183,8 @@ def bench_late_recovery_at_two_tolerances(benchmark, capsys):
 @pytest.mark.benchmark(group="start")
 def bench_start(benchmark, capsys):
     """A fresh process that solves 100 steps, with an empty cache of compiled code and with a filled one."""
-    program = "import sgdmft as sg; sg.solve(sg.GaussianLeastSquares(alpha=2.0), sg.SGD(0.1, 0.3), steps=100, method=sg.Compressed())"
+    run = "sg.solve(sg.GaussianLeastSquares(alpha=2.0), sg.SGD(0.1, 0.3), steps=100, method=sg.Compressed())"
+    program = f"import sgdmft as sg; {run}"
     seconds = []
 
     def work():
