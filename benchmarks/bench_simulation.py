@@ -1,6 +1,6 @@
 """A full-batch step of the simulation against reading its data once, side by side in the same threads.
 
-    pytest benchmarks --benchmark-only -s
+    pytest benchmarks --benchmark-only -n 0 -s
 
 After every step each thread reads the couplings of its sample once more with a plain sum, so that both times see the same
 load of the machine. Target for float64: a step takes at most twice as long as the reading.
