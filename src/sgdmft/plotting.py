@@ -512,7 +512,7 @@ def _setting(run: Trajectory) -> list[str]:
 def palette(names: Sequence[str]) -> dict[str, str]:
     """A colour for each different name: its own for each usual batch fraction, else in the order of first appearance.
 
-    >>> palette(["SGD, b = 0.2"]) == palette(["$b=0.2$"])
+    >>> palette(["SGD, b = 0.2"])["SGD, b = 0.2"] == palette(["$b=0.2$"])["$b=0.2$"]
     True
     """
     different = list(dict.fromkeys(names))
