@@ -7,7 +7,7 @@ import pytest
 
 import sgdmft as sg
 from sgdmft._kernels import sweep as kernel
-from sgdmft.dmft.gram import gram, transfer
+from sgdmft.dmft.gram import gram, tails, transfer
 from sgdmft.dmft.history import History
 from sgdmft.dmft.integrator import Integrator
 from sgdmft.errors import TooLarge
@@ -139,6 +139,18 @@ def test_tail_sums_are_sums(phases):
     row = run.history.row_at(kernel.R_ROW, np.arange(700))
     sums = run.history.tail_sums(kernel.R_ROW, times)
     np.testing.assert_allclose(sums, [row[t:].sum() for t in times], rtol=1e-11)
+
+
+@pytest.mark.parametrize("points", [24, 4096, 12 << 12, 12 << 20])
+def test_tails_of_the_basis(points):
+    order = 12
+    rule = gram(points, order)
+    first = np.unique(np.geomspace(1, points, 40).astype(int)) - 1
+    for degree in (0, 1, order - 1):
+        nodal = np.sqrt(rule.weights) * (rule.nodes / points) ** degree
+        grid = np.arange(points) / points
+        exact = np.cumsum((grid**degree)[::-1])[::-1][first]
+        np.testing.assert_allclose(tails(points, order, first) @ nodal, exact, rtol=1e-10, atol=1e-10 * exact.max())
 
 
 def test_two_tolerances_find_the_same_recovery():

@@ -68,3 +68,27 @@ def transfer(level: int, order: int) -> np.ndarray:
     scale = np.sqrt(child.weights)[:, None]
     halves = [scale * parent.evaluate(child.nodes + shift) for shift in (0, child.points)]
     return np.vstack(halves)
+
+
+def tails(points: int, order: int, first: np.ndarray) -> np.ndarray:
+    """Sums of each nodal basis function over the points first, first + 1, ..., points - 1, shape (len(first), p)."""
+    table = _tails(points, order)
+    return table[first] if isinstance(table, np.ndarray) else table(first / points)
+
+
+@functools.cache
+def _tails(points: int, order: int):
+    """A table for small panels. For large ones the sums are polynomials of degree p in `first`: their interpolant."""
+    rule = gram(points, order)
+    if points <= 4096:
+        sums = np.zeros((points + 1, order))
+        sums[:-1] = np.cumsum(rule.evaluate(np.arange(points))[::-1], axis=0)[::-1]
+        return sums
+    from scipy.interpolate import BarycentricInterpolator
+
+    some = np.round(points * 0.5 * (1 - np.cos(np.pi * np.arange(order + 1) / order))).astype(int)
+    sums = np.zeros((order + 1, order))
+    for k, first in enumerate(some[:-1]):  # by the Gauss rule of the points that count
+        part = gram.__wrapped__(int(points - first), min(order, int(points - first)))
+        sums[k] = part.weights @ rule.evaluate(first + part.nodes)
+    return BarycentricInterpolator(some / points, sums)

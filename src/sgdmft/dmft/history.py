@@ -14,7 +14,7 @@ import numpy as np
 
 from sgdmft._kernels import panels as kernel_panels
 from sgdmft._kernels import sweep as kernel
-from sgdmft.dmft.gram import Gram, gram, transfer
+from sgdmft.dmft.gram import Gram, gram, tails, transfer
 
 #: Dyadic levels of the panels: enough for 2^40 steps.
 _LEVELS = 40
@@ -163,7 +163,7 @@ class History:
     def tail_sums(self, vector: int, times: np.ndarray) -> np.ndarray:
         """Sums over s from each of the past `times` up to t - 1 of a row of coordinates, shape (len(times),).
 
-        A part of a panel is summed by the Gauss rule of its points, exact for the panel's polynomials.
+        Exact for the panels' polynomials.
         """
         times = np.asarray(times, dtype=np.int64)
         coordinates = self.vec[vector]
@@ -173,21 +173,20 @@ class History:
         starts = self._starts()
         whole = self.vec[kernel.WEIGHT, : self.n] * coordinates[: self.n]
         behind = np.append(np.cumsum(whole[::-1])[::-1], 0.0)  # sums from a coordinate on
+        which = np.searchsorted(starts, times, side="right") - 1
         sums = np.empty(len(times))
-        for i, time in enumerate(times):
-            panel = int(np.searchsorted(starts, time, side="right")) - 1
-            local = int(time - starts[panel])
+        for panel in np.unique(which):
+            here = which == panel
+            local = times[here] - starts[panel]
             if panel == len(starts) - 1:
-                sums[i] = behind[panel * q + local]
+                sums[here] = behind[panel * q + local]
                 continue
             points = self.order << int(self.panels[1, panel])
             nodal = coordinates[panel * q : (panel + 1) * q].reshape(self.order, e)
-            sums[i] = behind[(panel + 1) * q]
+            sums[here] = behind[(panel + 1) * q]
             for phase in range(e):
                 first = (local - phase + e - 1) // e  # first point of this phase that counts
-                if first < points:
-                    rule = gram(points - first, min(self.order, points - first))
-                    sums[i] += rule.weights @ gram(points, self.order).evaluate(first + rule.nodes) @ nodal[:, phase]
+                sums[here] += tails(points, self.order, first) @ nodal[:, phase]
         return sums
 
     def operator(self, index: int) -> np.ndarray:

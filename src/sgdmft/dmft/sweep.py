@@ -35,6 +35,7 @@ class _Record:
         self.times = problem.save.recorded(problem.steps)
         self.values = np.zeros((len(self.times), 4))
         self.count = 0
+        self.replicas = problem.replicas
         self.saved = problem.save.two_times(problem.steps)
         self.rows = np.zeros((4, len(self.saved), len(self.saved)))
         self.label_response = np.zeros(len(self.saved))
@@ -61,7 +62,8 @@ class _Record:
         self.rows[0, i, :i] = run.correlation_row(past)
         self.rows[0, i, i] = run.history.state[kernel.C_NOW]
         self.rows[1, i, :i] = run.response_row(past)
-        self.rows[2, i, :i] = run.history.row_at(kernel.C12_ROW, past)
+        if self.replicas:
+            self.rows[2, i, :i] = run.history.row_at(kernel.C12_ROW, past)
         self.rows[2, i, i] = run.history.state[kernel.C12_NOW]
         self.rows[3, i, :i] = run.integrated_response_row(past)
         self.label_response[i] = run.label_response()
