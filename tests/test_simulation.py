@@ -76,7 +76,7 @@ ALGORITHMS = [
 ]
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=repr)
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda algorithm: re.sub(" at 0x[0-9a-f]+", "", repr(algorithm)))
 @pytest.mark.parametrize(
     "model",
     [MODEL, sg.GaussianLeastSquares(alpha=1.3, covariance=MIXED, labels=sg.Teacher(noise=0.2))],
