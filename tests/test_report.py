@@ -94,6 +94,7 @@ def fake_sections(monkeypatch):
     def install(**errors):
         modules = {name: fake(name, error) for name, error in errors.items()}
         monkeypatch.setattr(reports, "SECTIONS", dict.fromkeys(errors, (3.0, 1.0)))
+        monkeypatch.setattr(reports, "TALK", tuple(errors))
         monkeypatch.setattr(reports, "_module", modules.__getitem__)
 
     return install
@@ -163,3 +164,7 @@ def test_an_interrupted_run_interrupts_its_section():
     run.dataset.attrs["status"] = "INTERRUPTED"
     with pytest.raises(KeyboardInterrupt):
         side_by_side({"a": (1, lambda progress: run)})
+
+
+def test_a_quick_report_is_on_the_talk_alone():
+    assert set(reports.TALK) < set(reports.SECTIONS)

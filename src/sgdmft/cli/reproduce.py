@@ -12,7 +12,13 @@ from sgdmft.cli import call
 def reproduce(
     *,
     output: call.Output,
-    quick: Annotated[bool, Parameter(help="Shorter runs and smaller samples.", negative="")] = False,
+    quick: Annotated[
+        bool,
+        Parameter(
+            help="The sections on the talk itself (or those of --only), with shorter runs and smaller samples.",
+            negative="",
+        ),
+    ] = False,
     only: Annotated[list[str] | None, Parameter(help="Names of sections to build, instead of all.")] = None,
     overwrite: call.Overwrite = False,
     quiet: call.Quiet = False,

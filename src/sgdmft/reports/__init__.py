@@ -28,6 +28,9 @@ SECTIONS: dict[str, tuple[float, float]] = {
     "schemes": (12.0, 3.0),
 }
 
+#: The sections on the talk itself; a quick report has these unless others are named.
+TALK = ("learning_curves", "recovery", "correlations")
+
 
 @dataclass
 class Outcome:
@@ -61,7 +64,7 @@ def write(
     """Build the sections one after the other into an existing folder; the page is rewritten after each of them."""
     from sgdmft.reports import page
 
-    names = list(only) if only else list(SECTIONS)
+    names = list(only or (TALK if quick else SECTIONS))
     unknown = [name for name in names if name not in SECTIONS]
     if unknown:
         raise InvalidArgument(f"There is no section `{unknown[0]}`; the sections are {', '.join(SECTIONS)}.")
