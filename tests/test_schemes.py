@@ -119,9 +119,9 @@ def test_compressed_equals_dense(batches, case):
         options = {"learning_rate": lambda t: rate + rate / (1 + 0.02 * t), "momentum": lambda t: 0.5 / (1 + 0.1 * t)}
     steps = longest(batches, 400)
     dense = solve(model, batches, steps, sg.Dense(threads=1), two_time=24, **options)
-    compressed = solve(model, batches, steps, sg.Compressed(tolerance=4e-6, order=5), two_time=24, **options)
+    compressed = solve(model, batches, steps, sg.Compressed(tolerance=1e-6, order=5), two_time=24, **options)
     assert_equal(compressed, dense, 1e-10, ("magnetization", "norm", "loss"))
-    assert_equal(compressed, dense, 4e-6, ("correlation",))
+    assert_equal(compressed, dense, 1e-6, ("correlation",))
     kicks = np.abs(compressed.response - dense.response)
     assert kicks.max() <= 1e-5
     if steps == 400:

@@ -26,6 +26,7 @@ import numpy as np
 
 from sgdmft import _validation as check
 from sgdmft import parameters
+from sgdmft._files import replacing
 from sgdmft.errors import DamagedFile, InvalidArgument
 
 if TYPE_CHECKING:
@@ -253,19 +254,16 @@ class Trajectory:
             raise InvalidArgument(
                 f"The file `{target}` exists already. Choose another name, or pass `overwrite=True` to replace it."
             )
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
         dataset = self.dataset.drop_attrs(deep=False).assign_attrs(self.dataset.attrs)
         dataset["parameters"] = dataset.attrs.pop("parameters", "{}")  # an attribute in HDF5 holds 64 kB at most
         try:
-            dataset.to_netcdf(part, engine="h5netcdf")
-            part.replace(target)
+            with replacing(target) as part:
+                dataset.to_netcdf(part, engine="h5netcdf")
         except OSError as error:
             raise InvalidArgument(
                 f"The file `{target}` cannot be written ({error.strerror or error}). "
                 "Choose a path in an existing folder that you may write to."
             ) from error
-        finally:
-            part.unlink(missing_ok=True) if part.parent.is_dir() else None
 
     def plot(self, axes: Any = None) -> Any:
         """Loss, magnetization and distance against steps, on matplotlib axes; returns the axes."""

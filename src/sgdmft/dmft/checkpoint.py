@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sgdmft import _validation as check
+from sgdmft._files import replacing
 from sgdmft.errors import DamagedFile, InvalidArgument
 
 _FORMAT = "sgdmft checkpoint 1"
@@ -36,18 +37,14 @@ class Checkpoint:
     def write(self, key: str, arrays: dict[str, Any]) -> None:
         """Write whole or not at all, through a temporary file beside it."""
         target = Path(self.path)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
-            with part.open("wb") as file:
+            with replacing(target) as part, part.open("wb") as file:  # closed first, then renamed
                 np.savez(file, format=np.array(_FORMAT), key=np.array(key), **arrays)
-            part.replace(target)
         except OSError as error:
             raise InvalidArgument(
                 f"The checkpoint `{target}` cannot be written ({error.strerror or error}). "
                 "Choose a path in an existing folder that you may write to."
             ) from error
-        finally:
-            part.unlink(missing_ok=True) if part.parent.is_dir() else None
 
     def read(self, key: str) -> dict[str, np.ndarray] | None:
         """The state of the run that `key` describes, or None if there is no file.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sgdmft import __version__, parameters
+from sgdmft._files import replacing
 from sgdmft.errors import InvalidArgument
 
 
@@ -73,11 +74,10 @@ class Store:
         if self.folder is None:
             return
         path = self._path(key)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps({"parameters": _described(key), "result": result}), encoding="utf-8")
-            part.replace(path)
+            with replacing(path) as part:
+                part.write_text(json.dumps({"parameters": _described(key), "result": result}), encoding="utf-8")
         except OSError as error:
             raise InvalidArgument(
                 f"The cache `{self.folder}` cannot be written ({error.strerror or error}). Set the environment variable "
