@@ -8,7 +8,7 @@ import pytest
 import sgdmft as sg
 from sgdmft.errors import InvalidArgument
 from sgdmft.simulation import Instance, SpectralStart, spectral_estimate
-from sgdmft.statics import bayes_overlap, equilibrium, recovery_thresholds, spectral_overlap
+from sgdmft.statics import bayes_overlap, equilibrium, inference_thresholds, spectral_overlap
 
 
 def _model(alpha, noise=0.0, **powers):
@@ -83,13 +83,13 @@ def test_linear_regression():
 
 
 def test_thresholds():
-    talk = recovery_thresholds()
+    talk = inference_thresholds()
     assert (talk.weak_information, talk.spectral, talk.exact_information) == (0.5, 0.5, 1.0)
     assert talk.exact_algorithmic == pytest.approx(1.0)
-    noisy = recovery_thresholds(noise=0.3)
+    noisy = inference_thresholds(noise=0.3)
     assert noisy.weak_information == noisy.spectral == pytest.approx(0.8)
     assert noisy.exact_information == math.inf
-    cubic = recovery_thresholds(sg.Covariance({3: 1.0}))
+    cubic = inference_thresholds(sg.Covariance({3: 1.0}))
     assert cubic.weak_algorithmic == math.inf
     assert cubic.exact_information == 1.0
 
@@ -97,7 +97,7 @@ def test_thresholds():
 def test_a_hard_phase():
     """f = q^2/2 + q^4: between alpha = 1 and 1.607 the signal is determined but state evolution does not reach it."""
     f = sg.Covariance({2: 0.5, 4: 1.0})
-    threshold = recovery_thresholds(f).exact_algorithmic
+    threshold = inference_thresholds(f).exact_algorithmic
     for alpha, hard in ((1.3, True), (0.99 * threshold, True), (1.01 * threshold, False)):
         state = bayes_overlap(sg.GaussianLeastSquares(alpha=alpha, covariance=f))
         assert state.overlap == 1.0

@@ -80,11 +80,11 @@ def _transitions(model, levels: int, norm: float) -> dict[str, Any]:
     """What has a threshold in alpha, with its place; a missing one is printed with the reason."""
     from sgdmft.errors import NotConverged
     from sgdmft.models import Teacher
-    from sgdmft.statics import recovery_thresholds, satisfiability, symmetry_breaking
+    from sgdmft.statics import inference_thresholds, satisfiability, symmetry_breaking
 
     found: dict[str, Any]
     if isinstance(model.labels, Teacher):
-        found = {"recovery": recovery_thresholds(model.covariance, noise=model.labels.noise)}
+        found = {"recovery": inference_thresholds(model.covariance, noise=model.labels.noise)}
         if model.labels.noise > 0:
             found["satisfiability"] = satisfiability(model, levels=levels, norm=norm)
         return found

@@ -12,7 +12,7 @@ import sgdmft as sg
 from sgdmft import plotting
 from sgdmft.reports.recovery import threshold
 from sgdmft.reports.section import Figure, Section, Table, descent, side_by_side
-from sgdmft.statics import bayes_overlap, equilibrium, recovery_thresholds, satisfiability, spectral_overlap
+from sgdmft.statics import bayes_overlap, equilibrium, inference_thresholds, satisfiability, spectral_overlap
 
 _SPECTRAL = "spectral estimate"
 _SAMPLES = 10
@@ -47,7 +47,7 @@ def build(
     jobs["satisfiability"] = (1.0, partial(_target_phases, targets, 2 if quick else 3))
     found = side_by_side(jobs, progress)
     *descents, points, phases = found.values()
-    limits = recovery_thresholds()
+    limits = inference_thresholds()
     weak, exact = limits.weak_information, limits.exact_information
     thresholds = {
         rf"weak recovery: optimal, spectral $\alpha={weak:g}$": (weak, weak, weak),

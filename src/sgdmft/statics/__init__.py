@@ -23,10 +23,10 @@ from sgdmft.statics.generalization import (
 )
 from sgdmft.statics.recovery import (
     BayesOverlap,
-    RecoveryThresholds,
+    InferenceThresholds,
     SpectralOverlap,
     bayes_overlap,
-    recovery_thresholds,
+    inference_thresholds,
     spectral_overlap,
 )
 from sgdmft.statics.transitions import Transition, recovery_noise, satisfiability, symmetry_breaking
@@ -35,9 +35,9 @@ __all__ = [
     "BayesOverlap",
     "Capacity",
     "Equilibrium",
+    "InferenceThresholds",
     "MinimalErrors",
     "PerceptronLearning",
-    "RecoveryThresholds",
     "SpectralOverlap",
     "Transition",
     "VersionSpace",
@@ -45,12 +45,12 @@ __all__ = [
     "bayes_overlap",
     "equilibrium",
     "gibbs_learning",
+    "inference_thresholds",
     "ising_capacity",
     "ising_version_space",
     "maximum_margin_learning",
     "minimal_errors",
     "recovery_noise",
-    "recovery_thresholds",
     "satisfiability",
     "spectral_overlap",
     "spherical_capacity",

@@ -78,7 +78,7 @@ class BayesOverlap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecoveryThresholds:
+class InferenceThresholds:
     """Thresholds in alpha for recovering a signal, infinite where a quantity never becomes positive.
 
     weak_information    the Bayes-optimal overlap becomes positive
@@ -98,7 +98,7 @@ class RecoveryThresholds:
 
     def __repr__(self) -> str:
         return (
-            f"RecoveryThresholds({self.covariance}, noise {self.noise:g}: weak recovery at alpha = "
+            f"InferenceThresholds({self.covariance}, noise {self.noise:g}: weak recovery at alpha = "
             f"{self.weak_information:.6g} (information), {self.weak_algorithmic:.6g} (state evolution), "
             f"{self.spectral:.6g} (spectral); exact at {self.exact_information:.6g} (information), "
             f"{self.exact_algorithmic:.6g} (state evolution))"
@@ -136,13 +136,13 @@ def bayes_overlap(model: GaussianLeastSquares) -> BayesOverlap:
     return BayesOverlap(alpha=alpha, noise=noise, overlap=best, algorithmic=reached, residual=residual)
 
 
-def recovery_thresholds(covariance: Covariance | None = None, *, noise: float = 0.0) -> RecoveryThresholds:
-    """Thresholds of recovery in alpha, for the phase diagram.
+def inference_thresholds(covariance: Covariance | None = None, *, noise: float = 0.0) -> InferenceThresholds:
+    """Thresholds in alpha of what can be inferred of a signal, whatever the method of descent.
 
     Examples
     --------
-    >>> recovery_thresholds()       # the talk's model
-    RecoveryThresholds(f(q) = 0.5 q², noise 0: weak recovery at alpha = 0.5 (information), 0.5 (state evolution), \
+    >>> inference_thresholds()       # the talk's model
+    InferenceThresholds(f(q) = 0.5 q², noise 0: weak recovery at alpha = 0.5 (information), 0.5 (state evolution), \
 0.5 (spectral); exact at 1 (information), 1 (state evolution))
     """
     f = Covariance({2: 0.5}) if covariance is None else covariance
@@ -162,7 +162,7 @@ def recovery_thresholds(covariance: Covariance | None = None, *, noise: float = 
         exact_algorithmic = float(np.max(q * _secant(f, q) / f.derivative(q)))
         if not f.derivative(0.0) > 0:
             exact_algorithmic = max(exact_algorithmic, weak_algorithmic)
-    return RecoveryThresholds(
+    return InferenceThresholds(
         covariance=f, noise=noise, weak_information=weak_information, weak_algorithmic=weak_algorithmic,
         spectral=spectral, exact_information=exact_information, exact_algorithmic=exact_algorithmic,
     )  # fmt: skip

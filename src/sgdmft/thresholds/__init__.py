@@ -1,5 +1,6 @@
 """Recovery thresholds: relaxation times, power-law fits with honest uncertainty, and the threshold without a start."""
 
+from sgdmft.thresholds.finite import RecoverySteps, recovery_steps, wilson_interval
 from sgdmft.thresholds.fit import PowerLaw, fit_power_law
 from sgdmft.thresholds.linear import Growth, LinearThreshold, Verdict, growth, linear_threshold
 from sgdmft.thresholds.recovery import RecoveryThreshold, recovery_threshold, recovery_thresholds, threshold_table
@@ -9,15 +10,18 @@ __all__ = [
     "Growth",
     "LinearThreshold",
     "PowerLaw",
+    "RecoverySteps",
     "RecoveryThreshold",
     "RelaxationTimes",
     "Verdict",
     "fit_power_law",
     "growth",
     "linear_threshold",
+    "recovery_steps",
     "recovery_threshold",
     "recovery_thresholds",
     "relaxation_time",
     "relaxation_times",
     "threshold_table",
+    "wilson_interval",
 ]

@@ -1,0 +1,288 @@
+"""Pictures of runs: learning curves, two-time functions, z-scores, aging, the Hessian along a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdmft.batches import Bernoulli, FullBatch
+from sgdmft.errors import InvalidArgument
+from sgdmft.models import Teacher
+from sgdmft.plotting.style import COLORS, draw_points, dress, palette, panels_of, shades, thinned
+from sgdmft.trajectory import QUANTITIES, Trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from sgdmft.aging import Decay, FluctuationDissipation
+    from sgdmft.landscape import Spectrum
+
+_LOGARITHMIC = ("loss", "distance", "generalization_error")
+_FLOOR = 1e-12  # below it a loss or a distance is rounding noise
+
+
+def learning_curves(
+    *trajectories: Trajectory,
+    axes: Sequence[Axes] | np.ndarray | None = None,
+    quantities: Sequence[str] = ("loss", "magnetization", "distance"),
+    labels: Sequence[str] | None = None,
+) -> np.ndarray:
+    """One-time quantities against steps.
+
+    Parameters
+    ----------
+    trajectories : Trajectory
+        Theories become lines; simulations become points with bars of one standard error.
+    axes : one for each of the quantities
+    quantities : names from `sgdmft.trajectory.QUANTITIES`
+    labels : one for each trajectory; default the algorithm, said once for theory and simulation
+
+    Returns
+    -------
+    ndarray of Axes
+    """
+    panels = panels_of(axes, len(quantities))
+    names = list(labels) if labels is not None else [algorithm_label(run) for run in trajectories]
+    if len(names) != len(trajectories):
+        raise InvalidArgument(f"There are {len(trajectories)} trajectories, but {len(names)} labels.")
+    colors = palette(names)
+    for quantity, panel in zip(quantities, panels, strict=True):
+        for run, name in zip(trajectories, names, strict=True):
+            _curve(panel, run, quantity, colors[name])
+        dress(panel, "steps $t$", QUANTITIES[quantity][1])
+        panel.set_xscale("log")
+        if quantity in _LOGARITHMIC:
+            panel.set_yscale("log")
+    _legend(panels[0], names, trajectories, colors)
+    panels[0].set_title(setting(trajectories), loc="left", fontsize=9)
+    return panels
+
+
+def two_time(
+    *trajectories: Trajectory,
+    waiting: Sequence[int],
+    axes: Axes | None = None,
+    quantity: str = "correlation",
+    normalized: bool = False,
+) -> Axes:
+    """C(t_w + tau, t_w) against tau, a colour for each waiting time; theories are lines, simulations points.
+
+    Parameters
+    ----------
+    waiting : waiting times t_w
+        Each must be among the saved times of every trajectory: pass them in `Save(two_time=...)`.
+    quantity : 'correlation' or 'response'
+    normalized : bool
+        Divide by sqrt(C(t_w + tau, t_w + tau) C(t_w, t_w)): of C that is the cosine of the angle between the weight
+        vectors at the two times, and is written with a hat.
+
+    Raises
+    ------
+    InvalidArgument
+        When a waiting time was not saved.
+    """
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    tints = shades(len(waiting))
+    for run in trajectories:
+        values, errors = run[quantity], run.error(quantity)
+        for start, color in zip(waiting, tints, strict=True):
+            column = np.flatnonzero(run.two_time == start)
+            if len(column) == 0:
+                saved = run.two_time
+                near = f"the nearest is {saved[np.argmin(np.abs(saved - start))]}" if len(saved) else "none were saved"
+                raise InvalidArgument(f"The waiting time {start} is not among the saved times; {near}.")
+            j = int(column[0])
+            lag = run.two_time[j + 1 :] - start
+            norms = np.diagonal(run["correlation"])
+            scale = np.sqrt(norms[j + 1 :] * norms[j]) if normalized else 1.0
+            curve, bars = values[j + 1 :, j] / scale, errors[j + 1 :, j] / scale
+            if run.kind == "simulation":
+                keep = thinned(lag)
+                draw_points(panel, lag[keep], curve[keep], bars[keep], color)
+            else:
+                panel.plot(lag, curve, color=color, lw=1.8, label=f"$t_w = {start}$")
+    panel.set_xscale("log")
+    symbol = {"correlation": "C", "response": "R"}[quantity]
+    hat = rf"\hat {symbol}" if normalized else symbol
+    dress(panel, r"$\tau$ (steps)", rf"${hat}(t_w+\tau,\,t_w)$")
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    panel.set_title(setting(trajectories), loc="left", fontsize=9)
+    return panel
+
+
+def z_scores(comparisons: Mapping[str, Any], *, axes: Axes | None = None, title: str = "") -> Axes:
+    """Standardized differences between simulation and theory against steps, over the band that a right theory stays in.
+
+    Parameters
+    ----------
+    comparisons : label -> `sgdmft.Comparison`
+        All with the same threshold (same number of entries, samples and false-alarm rate); the band is the widest.
+    """
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    colors = palette(list(comparisons))
+    bound = max(found.threshold for found in comparisons.values())
+    panel.axhspan(-bound, bound, color="#000000", alpha=0.07, lw=0)
+    panel.axhline(0.0, color="#000000", lw=0.8, alpha=0.5)
+    for k, (name, found) in enumerate(comparisons.items()):
+        shift = 1.025 ** (k - (len(comparisons) - 1) / 2)  # side by side, not on top of each other
+        steps = np.array([score.time for score in found.scores]) * shift
+        panel.plot(steps, [score.z for score in found.scores], "o", ms=3.6, alpha=0.8, color=colors[name], label=name)
+    panel.set_xscale("log")
+    reach = 1.35 * max(bound, *(abs(found.worst.z) for found in comparisons.values()))
+    panel.set_ylim(-reach, reach)
+    dress(panel, "steps $t$", "$z$-score")
+    panel.legend(frameon=False, fontsize=9, ncols=4, handlelength=0.8, loc="upper left")
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def replica_overlap(
+    pairs: Mapping[str, tuple[Trajectory, Trajectory]], *, axes: Axes | None = None, title: str = ""
+) -> Axes:
+    """C12(t,t)/C(t,t) of two runs on the same data: label -> (theory, simulation at its saved two-times)."""
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    colors = palette(list(pairs))
+    for name, (theory, data) in pairs.items():
+        panel.plot(
+            theory.time[1:], (theory["replica_overlap"] / theory.norm)[1:], color=colors[name], lw=1.8, label=name
+        )
+        norm, overlap = np.diag(data.correlation), np.diag(data["replica_correlation"])
+        error = np.diag(data.error("replica_correlation")) / norm
+        shown = data.two_time > 0
+        draw_points(panel, data.two_time[shown], (overlap / norm)[shown], error[shown], colors[name])
+    panel.set_xscale("log")
+    dress(panel, "steps $t$", r"$C_{12}(t,t)/C(t,t)$")
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def decays(curves: Sequence[Decay], *, axes: Axes | None = None, exponent: float = 0.0, title: str = "") -> Axes:
+    """q(t_w + tau, t_w) of `sgdmft.aging` against tau / t_w^exponent, from light to dark with growing t_w."""
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    for curve, color in zip(curves, shades(len(curves)), strict=True):
+        label = rf"$t_w={curve.waiting_time}$"
+        panel.plot(curve.lag / curve.waiting_time**exponent, curve.correlation, color=color, lw=1.6, label=label)
+    panel.set_xscale("log")
+    scale = {0.0: r"$\tau$ (steps)", 1.0: r"$\tau/t_w$"}.get(exponent, rf"$\tau/t_w^{{{exponent:.2f}}}$")
+    dress(panel, scale, r"$\hat C(t_w+\tau,t_w)$")
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def fluctuation_dissipation(
+    plots: Mapping[str, FluctuationDissipation], *, axes: Axes | None = None, title: str = ""
+) -> Axes:
+    """chi(t,t_w) against C(t,t_w)/C(t,t) at fixed t; the slope times C(t,t) is -1/T_eff."""
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    colors = palette(list(plots))
+    for name, plot in plots.items():
+        normalized = plot.correlation / plot.correlation[-1]
+        panel.plot(normalized, plot.integrated_response, ".-", ms=3, lw=1.4, color=colors[name], label=name)
+    dress(panel, r"$C(t,t_w)/C(t,t)$", r"$\chi(t,t_w)$")
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def spectrum(
+    expected: Spectrum, *, measured: np.ndarray | None = None, axes: Axes | None = None, bins: int = 40, title: str = ""
+) -> Axes:
+    """The Hessian's law of eigenvalues as a line, its outliers as ticks, and measured eigenvalues as a histogram."""
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    edges = expected.bulk.edges
+    if measured is not None:
+        panel.hist(np.ravel(measured), bins=bins, density=True, color=COLORS[6], alpha=0.6, label="simulation")
+    for low, high in zip(edges[::2], edges[1::2], strict=True):
+        z = 0.5 * (low + high) - 0.5 * (high - low) * np.cos(np.linspace(0.0, np.pi, 300))
+        panel.plot(z, expected.bulk.density(z), color=COLORS[0], lw=1.6)
+    top = panel.get_ylim()[1]
+    for outlier in expected.outliers:
+        panel.annotate(
+            "", (outlier.eigenvalue, 0.0), (outlier.eigenvalue, 0.22 * top),
+            arrowprops={"arrowstyle": "->", "color": COLORS[2], "lw": 1.6},
+        )  # fmt: skip
+    panel.axvline(0.0, color="#000000", lw=0.8, alpha=0.4)
+    panel.set_ylim(0.0, top)
+    dress(panel, r"eigenvalue $\lambda$", r"density $\rho(\lambda)$")
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def lowest_eigenvalues(edges: Mapping[str, tuple[Any, Any]], *, axes: Axes | None = None, title: str = "") -> Axes:
+    """Minus the lower edge of the Hessian's bulk against steps: label -> (steps, lower edge)."""
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    colors = palette(list(edges))
+    for name, (steps, edge) in edges.items():
+        panel.plot(steps, -np.asarray(edge), color=colors[name], lw=1.8, label=name)
+    panel.set_xscale("log")
+    panel.set_yscale("log")
+    dress(panel, "steps $t$", r"$-\lambda_{\min}$ of the bulk")
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def algorithm_label(run: Trajectory) -> str:
+    """What tells the algorithm from others in a legend: b for the talk's SGD, the scheme for the rest."""
+    algorithm = run.algorithm
+    if algorithm is None:
+        return run.kind
+    if isinstance(algorithm.batches, FullBatch):
+        return "gradient descent, $b=1$"
+    if isinstance(algorithm.batches, Bernoulli) and isinstance(algorithm.batches.fraction, float):
+        return f"SGD, $b={algorithm.batches.fraction:g}$"
+    return repr(algorithm.batches)
+
+
+def setting(trajectories: Sequence[Trajectory]) -> str:
+    """What the trajectories share: alpha, eta, m_0, label noise and, for simulations, N and the number of samples."""
+    runs = [run for run in trajectories if run.model is not None and run.algorithm is not None]
+    if not runs:
+        return ""
+    entries = [_setting(run) for run in runs]
+    shared = [text for text in entries[0] if all(text in other for other in entries)]
+    sizes = sorted(
+        {(run.dataset.attrs["size"], run.dataset.attrs["samples"]) for run in runs if "size" in run.dataset.attrs}
+    )
+    shared += [f"$N={size}$ ({samples} samples)" for size, samples in sizes]
+    return ",  ".join(shared)
+
+
+def _setting(run: Trajectory) -> list[str]:
+    parts = [rf"$\alpha={run.model.alpha:g}$"]
+    if isinstance(run.algorithm.learning_rate, float):
+        parts.append(rf"$\eta={run.algorithm.learning_rate:g}$")
+    if run.start is not None:
+        parts.append(rf"$m_0={run.start.magnetization:g}$")
+    if isinstance(run.model.labels, Teacher):
+        parts += [rf"label noise ${run.model.labels.noise:g}$"] if run.model.labels.noise else []
+    else:
+        parts.append(rf"target ${run.model.labels.value:g}$")
+    return parts
+
+
+def _curve(panel: Axes, run: Trajectory, quantity: str, color: str) -> None:
+    time, values, errors = run.time, run[quantity], run.error(quantity)
+    shown = (time > 0) & np.isfinite(values)
+    if quantity in _LOGARITHMIC:
+        shown &= values > _FLOOR
+    time, values, errors = time[shown], values[shown], errors[shown]
+    if run.kind == "simulation":
+        keep = thinned(time)
+        draw_points(panel, time[keep], values[keep], errors[keep], color)
+    else:
+        panel.plot(time, values, color=color, lw=1.8)
+
+
+def _legend(panel: Axes, names: Sequence[str], runs: Sequence[Trajectory], colors: Mapping[str, str]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], color=color, lw=1.8, label=name) for name, color in colors.items()]
+    if {run.kind for run in runs} == {"theory", "simulation"}:
+        handles.append(Line2D([], [], color="#777777", lw=1.8, label=r"theory, $N\to\infty$"))
+        style = {"marker": "o", "ms": 4, "mfc": "white", "mew": 1.1, "lw": 0}
+        handles.append(Line2D([], [], color="#777777", label="simulation", **style))
+    panel.legend(handles=handles, frameon=False, fontsize=9, handlelength=1.4)

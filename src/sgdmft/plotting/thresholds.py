@@ -1,0 +1,235 @@
+"""Pictures of thresholds: relaxation times, fits, growth of an infinitesimal overlap, finite size, phase diagrams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdmft.plotting.style import COLORS, draw_points, dress, palette, panels_of, shades
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def relaxation(
+    times: Mapping[str, tuple[Any, Any]],
+    fits: Mapping[str, Any] | None = None,
+    *,
+    axes: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """Relaxation time tau against alpha, with fitted power laws and their thresholds.
+
+    Parameters
+    ----------
+    times : label -> (alphas, taus); infinite ones are not shown
+    fits : label -> fit, see `sgdmft.thresholds`
+        Drawn over the window of its points; a mark and a band at the top of the axes are alpha* and its interval.
+    """
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    colors = palette(list(times))
+    for k, (name, (alphas, taus)) in enumerate(times.items()):
+        x, y = np.asarray(alphas, dtype=float), np.asarray(taus, dtype=float)
+        seen = np.isfinite(y)
+        panel.plot(x[seen], y[seen], "o", ms=4.5, color=colors[name], mfc="white", mew=1.3, label=name, zorder=3)
+        fit = (fits or {}).get(name)
+        if fit is not None:
+            low, high = float(np.min(fit.alphas)), float(np.max(fit.alphas))
+            inside = np.linspace(low, high, 200)
+            panel.plot(inside, fit(inside), color=colors[name], lw=1.6)
+            top = 1.0 - 0.028 * k
+            panel.axvspan(*fit.interval, ymin=top - 0.022, ymax=top, color=colors[name], alpha=0.4, lw=0)
+            panel.axvline(fit.threshold, ymin=top - 0.022, ymax=top, color=colors[name], lw=2)
+    panel.set_yscale("log")
+    low, high = panel.get_ylim()
+    panel.set_ylim(low, high * (high / low) ** 0.1)  # room for the marks
+    dress(panel, r"$\alpha$", r"relaxation time $\tau$ (steps)")
+    if times:
+        panel.legend(frameon=False, fontsize=9, handlelength=1.0)
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def power_law_collapse(
+    times: Mapping[str, tuple[Any, Any]], fits: Mapping[str, Any], *, axes: Axes | None = None
+) -> Axes:
+    """The same relaxation times against alpha - alpha*, on logarithmic axes, with the fitted laws."""
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    colors = palette(list(times))
+    for name, fit in fits.items():
+        x, y = (np.asarray(values, dtype=float) for values in times[name])
+        distance = x - fit.threshold
+        seen = np.isfinite(y) & (distance > 0)  # points outside the window are shown too
+        panel.plot(distance[seen], y[seen], "o", ms=4.5, color=colors[name], mfc="white", mew=1.3, zorder=3)
+        inside = np.linspace(float(np.min(fit.alphas)), float(np.max(fit.alphas)), 200)
+        panel.plot(
+            inside - fit.threshold, fit(inside), color=colors[name], lw=1.6, label=rf"{name}: $\nu={fit.exponent:.2f}$"
+        )
+    panel.set_xscale("log")
+    panel.set_yscale("log")
+    dress(panel, r"$\alpha - \alpha^*$", r"relaxation time $\tau$ (steps)")
+    if fits:
+        panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    return panel
+
+
+def threshold_against_fraction(answers: Sequence[Any], *, axes: Axes | None = None, title: str = "") -> Axes:
+    """Fitted thresholds alpha* against the batch fraction, a line with error bars for each start.
+
+    Parameters
+    ----------
+    answers : sequence of `sgdmft.RecoveryThreshold`
+        Of FullBatch and Bernoulli batches; refused ones are left out.
+    """
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    fitted = [answer for answer in answers if answer.fit is not None]
+    starts = list(dict.fromkeys(answer.data.setting.start.magnetization for answer in fitted))
+    for m, color in zip(starts, shades(len(starts)), strict=True):
+        mine = [answer for answer in fitted if answer.data.setting.start.magnetization == m]
+        mine.sort(key=lambda answer: _fraction(answer))
+        x = np.array([_fraction(answer) for answer in mine])
+        y = np.array([answer.fit.threshold for answer in mine])
+        bars = np.abs(np.array([answer.fit.interval for answer in mine]).T - y)
+        panel.errorbar(
+            x,
+            y,
+            bars,
+            fmt="o-",
+            ms=4.5,
+            mfc="white",
+            mew=1.3,
+            lw=1.6,
+            elinewidth=1.1,
+            color=color,
+            label=f"$m_0={m:g}$",
+        )
+    panel.set_xscale("log")
+    dress(panel, "batch fraction $b$", r"fitted threshold $\alpha^*$")
+    panel.margins(x=0.05)
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def growth_exponents(growths: Mapping[str, Any], *, axes: Axes | None = None, title: str = "") -> Axes:
+    """Local exponent d log mu / d log t of an infinitesimal overlap against steps.
+
+    Parameters
+    ----------
+    growths : label -> `sgdmft.Growth`
+        Ordered, from light to dark.
+    """
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    for (name, growth), color in zip(growths.items(), shades(len(growths)), strict=True):
+        panel.plot(growth.time[1:], growth.exponent, "o-", ms=3, lw=1.6, color=color, label=name)
+    panel.set_xscale("log")
+    panel.set_yscale("symlog", linthresh=0.01, linscale=0.5)
+    if min(growth.exponent.min() for growth in growths.values()) >= 0:
+        panel.set_ylim(bottom=0.0)
+    else:
+        panel.axhline(0.0, color="#000000", lw=0.8, alpha=0.5)
+    dress(panel, "steps $t$", r"exponent $\mathrm{d}\log\mu/\mathrm{d}\log t$")
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def descent_diagram(
+    answers: Sequence[Any],
+    limits: Mapping[float, Mapping[int, Any]],
+    stable: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    *,
+    axes: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """The (alpha, b) plane: fitted thresholds, growth of an infinitesimal overlap, stability of the signal.
+
+    Parameters
+    ----------
+    answers : sequence of `sgdmft.RecoveryThreshold`
+        One start.
+    limits : batch fraction -> steps -> `sgdmft.LinearThreshold`
+        For each number of steps a line from which on the overlap is seen to grow.
+    stable : (alphas, fractions, whether the signal is stable, of shape (fractions, alphas))
+        Where it is not, the plane is grey.
+    """
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    if stable is not None:
+        alphas, fractions, inside = stable
+        panel.contourf(alphas, fractions, ~inside, levels=[0.5, 1.5], colors=["#000000"], alpha=0.12)
+    lengths = sorted({steps for row in limits.values() for steps in row})
+    fractions = sorted(limits)
+    for steps, color in zip(lengths, shades(len(lengths)), strict=True):
+        edge = [limits[b][steps].grows_above for b in fractions]
+        panel.plot(edge, fractions, "s-", ms=4, lw=1.6, color=color, label=rf"$m_0\to 0$ seen to grow in {steps} steps")
+    fitted = [answer for answer in answers if answer.fit is not None]
+    y, x = np.array([_fraction(a) for a in fitted]), np.array([a.fit.threshold for a in fitted])
+    bars = np.abs(np.array([a.fit.interval for a in fitted]).T.reshape(2, -1) - x)
+    label = f"fitted, $m_0={fitted[0].data.setting.start.magnetization:g}$" if fitted else None
+    panel.errorbar(x, y, xerr=bars, fmt="o", ms=4.5, mfc="white", mew=1.3, elinewidth=1.1, color=COLORS[2], label=label)
+    panel.set_yscale("log")
+    dress(panel, r"$\alpha$", "batch fraction $b$")
+    panel.legend(frameon=False, fontsize=8, handlelength=1.4)
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def recovery_diagram(
+    overlaps: Mapping[str, tuple[Any, Any]],
+    thresholds: Mapping[str, tuple[float, float, float]],
+    points: Mapping[str, tuple[Any, Any, Any]] | None = None,
+    *,
+    axes: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """Squared overlap of estimators with the signal against alpha, over a strip of thresholds.
+
+    Parameters
+    ----------
+    overlaps : label -> (alphas, squared overlaps), lines
+    thresholds : label -> (alpha, low, high), one row each above the lines
+    points : label of a line -> (alphas, squared overlaps, standard errors), from simulation
+    """
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    colors = palette(list(overlaps))
+    for name, (x, y) in overlaps.items():
+        panel.plot(x, y, color=colors[name], lw=1.8, label=name)
+    for name, (x, y, error) in (points or {}).items():
+        draw_points(panel, x, y, error, colors[name])
+    for row, (name, (value, low, high)) in enumerate(thresholds.items()):
+        height = 1.12 + 0.11 * row
+        panel.plot([low, high], [height, height], color="#777777", lw=4, alpha=0.5, solid_capstyle="butt")
+        panel.plot([value], [height], "|", color="#222222", ms=9, mew=1.6)
+        panel.annotate(name, (high, height), (6, 0), textcoords="offset points", va="center", fontsize=8)
+    panel.axhline(1.05, color="#cccccc", lw=0.8)
+    dress(panel, r"$\alpha$", "squared overlap with the signal")
+    panel.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0])
+    panel.set_ylim(-0.02, 1.12 + 0.11 * len(thresholds))
+    panel.legend(frameon=False, fontsize=8, handlelength=1.4, loc="lower right")
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def satisfiability_diagram(
+    targets: Any,
+    lines: Mapping[str, Any],
+    *,
+    regions: Sequence[tuple[float, float, str]] = (),
+    axes: Axes | None = None,
+) -> Axes:
+    """Phase boundaries in alpha against the target of a constant-target model, with names written into the phases."""
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    colors = palette(list(lines))
+    for k, (name, alphas) in enumerate(lines.items()):
+        panel.plot(targets, alphas, "--" if k == 0 else "-", color=colors[name], lw=1.8, label=name)
+    for x, y, text in regions:
+        panel.text(x, y, text, ha="center", va="center", fontsize=8)
+    dress(panel, "target $y$", r"$\alpha$")
+    panel.legend(frameon=False, fontsize=8, handlelength=1.6)
+    return panel
+
+
+def _fraction(answer: Any) -> float:
+    return float(answer.data.setting.algorithm.batches.fractions(1)[0])
