@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import sgdmft as sg
-from sgdmft import cli
+from sgdmft import cli, plotting
 from sgdmft.reports import recovery
 
 TOML = """
@@ -40,6 +40,7 @@ def test_command_answers_as_the_function(tmp_path, call):
     assert (table.threshold_low < table.threshold).all()
     assert (table.threshold < table.threshold_high).all()
     assert np.isfinite(table.relaxation_time.values[0]).sum() >= 8
+    assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_refusals_are_rows_and_wrong_keys_are_named(tmp_path, call, capsys):
@@ -50,6 +51,71 @@ def test_refusals_are_rows_and_wrong_keys_are_named(tmp_path, call, capsys):
     (tmp_path / "call.toml").write_text(TOML.replace("points", "pionts"))
     assert cli.main(["threshold", *call, "--overwrite"]) == 2
     assert "did you mean `points`" in capsys.readouterr().err
+
+
+def test_the_picture_is_not_overwritten_and_is_no_netcdf_file(tmp_path, call, capsys):
+    (tmp_path / "out.png").write_text("mine")
+    assert cli.main(["threshold", *call]) == 2
+    assert "out.png` exists already" in capsys.readouterr().err
+    assert not (tmp_path / "out.nc").exists()
+    assert cli.main(["threshold", call[0], "-o", str(tmp_path / "other.png")]) == 2
+    assert "Let it end in .nc" in capsys.readouterr().err
+
+
+LINEAR = """
+steps = 1024
+[algorithm]
+learning_rate = 0.1
+[threshold]
+linearized = true
+batch_fractions = [1.0, 0.2]
+alphas = [0.5, 3.5]
+tolerance = 0.5
+"""
+
+
+def test_linearized_command_answers_as_the_function(tmp_path, call, capsys):
+    (tmp_path / "call.toml").write_text(LINEAR)
+    assert cli.main(["threshold", *call[:-1]]) == 0
+    said = capsys.readouterr().out
+    with xr.open_dataset(tmp_path / "out.nc", engine="h5netcdf") as file:
+        table = file.load()
+    model = sg.GaussianLeastSquares(alpha=1.0)
+    for row, algorithm in enumerate((sg.GradientDescent(0.1), sg.SGD(0.1, 0.2))):
+        expected = sg.linear_threshold(model, algorithm, alphas=(0.5, 3.5), tolerance=0.5, steps=1024)
+        assert str(expected) in said
+        assert table.grows_above.values[row] == expected.grows_above
+        tried = len(expected.growths)
+        assert table.alpha.values[row, :tried].tolist() == list(expected.growths)
+        assert table.verdict.values[row, :tried].tolist() == [g.verdict.name.lower() for g in expected.growths.values()]
+        np.testing.assert_array_equal(table.log_growth.values[row, 0], expected.growths[0.5].log_growth)
+    assert table.grows_above.values[1] < table.grows_above.values[0]
+    assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
+    assert cli.main(["threshold", *call]) == 2, "nothing is overwritten"
+
+
+def test_options_of_the_other_mode_are_refused(tmp_path, call, capsys):
+    assert cli.main(["threshold", *call, "--linearized"]) == 2
+    assert "`points` means nothing with `linearized`" in capsys.readouterr().err
+    assert cli.main(["threshold", *call, "--tolerance", "0.1"]) == 2
+    assert "`tolerance` means nothing without `linearized`" in capsys.readouterr().err
+    (tmp_path / "call.toml").write_text(LINEAR.replace("true", '"no"'))
+    assert cli.main(["threshold", *call]) == 2
+    assert "must be true or false, but is 'no'" in capsys.readouterr().err
+
+
+def test_pictures_show_each_verdict_and_each_algorithm():
+    model = sg.GaussianLeastSquares(alpha=1.0)
+    algorithms = [sg.GradientDescent(0.1), sg.Descent(learning_rate=0.1, batches=sg.Shuffled(5))]
+    options = {"alphas": (0.5, 3.5), "tolerance": 1.0, "steps": 1024}
+    answers = [sg.linear_threshold(model, algorithm, **options) for algorithm in algorithms]
+    left, *rest = plotting.linear_threshold_figure(algorithms, answers).axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["$b=1$", "Shuffled(batches_per_epoch=5)"]
+    drawn = {line.get_label(): line.get_xdata().tolist() for line in left.lines if not line.get_label().startswith("_")}
+    verdicts = {name: [a for a, g in answers[0].growths.items() if g.verdict.name.lower() == name] for name in drawn}
+    assert drawn == verdicts
+    assert sorted(drawn) == ["decays", "grows", "undecided"]
+    assert len(rest) == 2
 
 
 def test_section_of_the_report(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +11,10 @@ from cyclopts import Parameter
 
 from sgdmft import parameters
 from sgdmft.cli import call
+from sgdmft.errors import InvalidArgument
 
-_OPTIONS = ("batch_fractions", "magnetizations", "level", "window", "points", "confidence")
+_FITTED = ("batch_fractions", "alphas", "magnetizations", "level", "window", "points", "confidence")
+_LINEARIZED = ("batch_fractions", "alphas", "tolerance")
 
 
 def _several(text: str) -> Parameter:
@@ -24,6 +27,9 @@ def threshold(
     *,
     output: call.Output,
     batch_fractions: Annotated[list[float] | None, _several("One threshold for each b; 1 is the full batch.")] = None,
+    alphas: Annotated[
+        tuple[float, float] | None, Parameter(help="Where to look (default 0.5 to 5; linearized: to 4).")
+    ] = None,
     magnetizations: Annotated[list[float] | None, _several("One threshold for each start m(0).")] = None,
     level: Annotated[float | None, Parameter(help="Level of Delta that counts as recovered (default 0.01).")] = None,
     window: Annotated[
@@ -31,6 +37,10 @@ def threshold(
     ] = None,
     points: Annotated[call.Whole, Parameter(help="Points in the window (default 14).")] = None,
     confidence: Annotated[float | None, Parameter(help="Of the interval of alpha* (default 0.68).")] = None,
+    linearized: Annotated[
+        bool, Parameter(help="No start: where an infinitesimal overlap grows, and where it decays.", negative="")
+    ] = False,
+    tolerance: Annotated[float | None, Parameter(help="In alpha, with --linearized (default 0.02).")] = None,
     no_cache: Annotated[bool, Parameter(help="Compute everything anew, keep nothing.", negative="")] = False,
     overwrite: call.Overwrite = False,
     quiet: call.Quiet = False,
@@ -38,39 +48,85 @@ def threshold(
 ) -> int:
     """Recovery thresholds: fit relaxation times by tau0 (alpha - alpha*)^(-nu), for several b and starts.
 
+    With --linearized there is no start, level or fit: it says from which alpha on an infinitesimal overlap is seen to grow,
+    up to which it is seen to decay, and what is left undecided by runs of that length.
+
     The algorithm is described by a TOML file, by flags, or by both; its table [threshold] holds the options of this
-    command by the same names. `--steps` (default 5000) is the longest run; the model's alpha plays no part. Times
-    computed once are kept in the user's cache folder (or the one named by SGDMFT_CACHE). Saved as netCDF.
+    command by the same names. `--steps` (default 5000, linearized 16 384) is the longest run; the model's alpha plays no
+    part. Saved as netCDF, with a picture of the same name ending in .png. What was computed once is kept in the user's
+    cache folder (or the one named by SGDMFT_CACHE).
 
         sgdmft threshold --learning-rate 0.05 --batch-fractions 1 0.3 0.1 --magnetizations 0.1 0.01 -o thresholds.nc
+        sgdmft threshold --learning-rate 0.1 --batch-fractions 1 0.2 --linearized --steps 4096 -o linear.nc
     """
+    given = call.read(file, flags, steps=5000, alpha=1.0)
+    stated = dict(given.threshold)
+    parameters.check_keys(stated, {*_FITTED, *_LINEARIZED, "linearized"}, "[threshold]")
+    wanted = stated.pop("linearized", False)
+    if not isinstance(wanted, bool):
+        raise InvalidArgument(f"Entry `linearized` of [threshold] must be true or false, but is {wanted!r}.")
+    if linearized := linearized or wanted:
+        given = call.read(file, flags, steps=16_384, alpha=1.0)
+    passed = {
+        "batch_fractions": batch_fractions, "alphas": alphas, "magnetizations": magnetizations, "level": level,
+        "window": window, "points": points, "confidence": confidence, "tolerance": tolerance,
+    }  # fmt: skip
+    options = stated | {name: value for name, value in passed.items() if value is not None}
+    foreign = [name for name in options if name not in (_LINEARIZED if linearized else _FITTED)]
+    if foreign:
+        raise InvalidArgument(
+            f"The option `{foreign[0]}` means nothing {'with' if linearized else 'without'} `linearized`. Leave it out."
+        )
+    options |= {name: tuple(options[name]) for name in ("alphas", "window") if name in options}
+    call.check_output(output, overwrite)
+    if (image := output.with_suffix(".png")) == output:
+        raise InvalidArgument(f"The output `{output}` is a netCDF file, with a picture beside it. Let it end in .nc.")
+    call.check_output(image, overwrite)
+    fractions = options.pop("batch_fractions", None)
+    algorithms = [given.algorithm] if fractions is None else [_with(given.algorithm, b) for b in fractions]
+    work = _linearize if linearized else _fit
+    text, table, picture = work(given, algorithms, options | {"cache": False if no_cache else None}, quiet)
+    table.to_netcdf(output, engine="h5netcdf")
+    picture.savefig(image, dpi=160)
+    if not quiet:
+        print(f"{text}\n  saved in {output} and {image}")
+    return 0
+
+
+def _fit(given: call.Call, algorithms: list[Any], options: Mapping[str, Any], quiet: bool) -> tuple[str, Any, Any]:
+    """What to print, the table and the picture of fitted thresholds."""
     import sgdmft as sg
+    from sgdmft import plotting
     from sgdmft.thresholds import threshold_table
 
-    given = call.read(file, flags, steps=5000, alpha=1.0)
-    call.check_output(output, overwrite)
-    parameters.check_keys(given.threshold, _OPTIONS, "[threshold]")
-    values = (batch_fractions, magnetizations, level, window, points, confidence)
-    passed = {name: value for name, value in zip(_OPTIONS, values, strict=True) if value is not None}
-    options: dict[str, Any] = {**given.threshold, **passed}
-    if "window" in options:
-        options["window"] = tuple(options["window"])
-    fractions, starts = options.pop("batch_fractions", None), options.pop("magnetizations", None)
-    algorithms = [given.algorithm] if fractions is None else [_with(given.algorithm, b) for b in fractions]
+    options = dict(options)
+    starts = options.pop("magnetizations", None)
     answers = sg.recovery_thresholds(
         given.model,
         algorithms,
         [given.start] if starts is None else [dataclasses.replace(given.start, magnetization=m) for m in starts],
         steps=given.steps,
-        cache=False if no_cache else None,
         progress=not quiet,
         **options,
     )
-    threshold_table(answers).to_netcdf(output, engine="h5netcdf")
-    if not quiet:
-        print("\n".join(map(str, answers)))
-        print(f"  saved in {output}")
-    return 0
+    return "\n".join(map(str, answers)), threshold_table(answers), plotting.threshold_figure(answers)
+
+
+def _linearize(
+    given: call.Call, algorithms: list[Any], options: Mapping[str, Any], quiet: bool
+) -> tuple[str, Any, Any]:
+    """The same of the equations linearized in the overlap."""
+    import sgdmft as sg
+    from sgdmft import plotting, progress
+    from sgdmft.thresholds import linear_table
+
+    answers = []
+    with progress.reporter(not quiet, "growth of an infinitesimal overlap") as report:
+        for algorithm in algorithms:
+            answers.append(sg.linear_threshold(given.model, algorithm, steps=given.steps, **options))
+            report.update(len(answers), len(algorithms))
+    text = "\n".join(f"{answer}\n  {algorithm!r}" for algorithm, answer in zip(algorithms, answers, strict=True))
+    return text, linear_table(algorithms, answers), plotting.linear_threshold_figure(algorithms, answers)
 
 
 def _with(algorithm: Any, fraction: float) -> Any:

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdmft.plotting.style import COLORS, draw_points, dress, palette, panels_of, shades
+from sgdmft.batches import Bernoulli, FullBatch
+from sgdmft.plotting.style import COLORS, draw_points, dress, figure, palette, panels_of, shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SHOWN = 7  # curves in one panel
 
 
 def relaxation(
@@ -33,7 +37,8 @@ def relaxation(
     for k, (name, (alphas, taus)) in enumerate(times.items()):
         x, y = np.asarray(alphas, dtype=float), np.asarray(taus, dtype=float)
         seen = np.isfinite(y)
-        panel.plot(x[seen], y[seen], "o", ms=4.5, color=colors[name], mfc="white", mew=1.3, label=name, zorder=3)
+        label = name if seen.any() else f"{name}: not recovered"
+        panel.plot(x[seen], y[seen], "o", ms=4.5, color=colors[name], mfc="white", mew=1.3, label=label, zorder=3)
         fit = (fits or {}).get(name)
         if fit is not None:
             low, high = float(np.min(fit.alphas)), float(np.max(fit.alphas))
@@ -126,14 +131,158 @@ def growth_exponents(growths: Mapping[str, Any], *, axes: Axes | None = None, ti
         panel.plot(growth.time[1:], growth.exponent, "o-", ms=3, lw=1.6, color=color, label=name)
     panel.set_xscale("log")
     panel.set_yscale("symlog", linthresh=0.01, linscale=0.5)
-    if min(growth.exponent.min() for growth in growths.values()) >= 0:
-        panel.set_ylim(bottom=0.0)
-    else:
+    least = min(growth.exponent.min() for growth in growths.values())
+    panel.set_ylim(bottom=1.5 * min(least, 0.0))
+    if least < 0:
         panel.axhline(0.0, color="#000000", lw=0.8, alpha=0.5)
     dress(panel, "steps $t$", r"exponent $\mathrm{d}\log\mu/\mathrm{d}\log t$")
     panel.legend(frameon=False, fontsize=9, handlelength=1.4)
     panel.set_title(title, loc="left", fontsize=9)
     return panel
+
+
+def linear_intervals(answers: Mapping[str, Any], *, axes: Axes | None = None, title: str = "") -> Axes:
+    """What becomes of an infinitesimal overlap: a row of all alphas tried for each algorithm, with their verdicts.
+
+    Parameters
+    ----------
+    answers : label -> `sgdmft.LinearThreshold`
+    """
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    styles = {"DECAYS": ("v", COLORS[1]), "UNDECIDED": ("o", "#999999"), "GROWS": ("^", COLORS[2])}
+    for row, answer in enumerate(answers.values()):
+        alphas = np.array(list(answer.growths))
+        names = np.array([growth.verdict.name for growth in answer.growths.values()])
+        ends = [alphas[0] if np.isnan(answer.decays_below) else answer.decays_below,
+                alphas[-1] if np.isnan(answer.grows_above) else answer.grows_above]  # fmt: skip
+        panel.plot([alphas[0], ends[0]], [row, row], color=COLORS[1], lw=6, alpha=0.35, solid_capstyle="butt")
+        panel.plot([ends[1], alphas[-1]], [row, row], color=COLORS[2], lw=6, alpha=0.35, solid_capstyle="butt")
+        for name, (marker, color) in styles.items():
+            panel.plot(alphas[names == name], np.full((names == name).sum(), row), marker, ms=5, color=color, mfc="white",
+                       label=name.lower() if row == 0 else None)  # fmt: skip
+    panel.set_yticks(range(len(answers)), list(answers))
+    panel.set_ylim(-0.6, len(answers) - 0.1)
+    dress(panel, r"$\alpha$", "")
+    panel.legend(frameon=False, fontsize=9, ncols=3, handlelength=1.0, loc="upper center", columnspacing=1.2)
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def recovery_fraction(found: Any, theory: Any = None, *, axes: Axes | None = None) -> Axes:
+    """Fraction of runs of finite size that recover, with intervals of 68 %, over the step of the theory.
+
+    Parameters
+    ----------
+    found : `sgdmft.RecoverySteps`
+    theory : `sgdmft.RelaxationTimes`, optional
+        With times on both sides of the number of steps of the runs.
+    """
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    if theory is not None:
+        at, (low, high) = theory.alpha_at(found.setting.steps), (found.alphas[0], found.alphas[-1])
+        panel.plot([low, at, at, high], [0, 0, 1, 1], color=COLORS[0], lw=1.8, label=r"theory, $N\to\infty$")
+    for size, color, shift in _sizes(found):
+        middle, ends = found.fraction(size), found.interval(size)
+        bars = np.maximum([middle - ends[0], ends[1] - middle], 0.0)
+        label = f"$N={size}$ ({found.runs[size].shape[1]} runs)"
+        panel.errorbar(found.alphas + shift, middle, bars, fmt="o-", ms=4.5, mfc="white", mew=1.3, lw=0.9, elinewidth=1.2,
+                       color=color, label=label)  # fmt: skip
+    dress(panel, r"$\alpha$", f"fraction recovered within {found.setting.steps} steps")
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    setting = found.setting
+    title = rf"{name_of(setting.algorithm)},  {_rate(setting.algorithm)}$m_0={setting.start.magnetization:g}$"
+    panel.set_title(title, loc="left", fontsize=9)
+    return panel
+
+
+def recovery_quartiles(found: Any, theory: Any = None, *, axes: Axes | None = None) -> Axes:
+    """Steps by which a half of the runs of finite size has recovered (points), and a quarter and three (bars).
+
+    Runs that do not recover count as later than all others: a bar that leaves the picture at the top has no upper end.
+    `found` and `theory` are as in `recovery_fraction`; the theory is a line.
+    """
+    (panel,) = panels_of(None if axes is None else [axes], 1)
+    steps = found.setting.steps
+    if theory is not None:
+        seen = np.isfinite(theory.times)
+        panel.plot(theory.alphas[seen], theory.times[seen], color=COLORS[0], lw=1.8, label=r"theory, $N\to\infty$")
+    for size, color, shift in _sizes(found):
+        first, median, last = (found.quantile(size, p) for p in (0.25, 0.5, 0.75))
+        panel.vlines(found.alphas + shift, first, np.minimum(last, 2 * steps), color=color, lw=1.2)
+        panel.plot(found.alphas + shift, median, "o", ms=4.5, mfc="white", mew=1.3, color=color, label=f"$N={size}$")
+    panel.axhline(steps, color="#777777", lw=0.8, ls=":")
+    panel.set_xlim(found.alphas[0] - 0.03, found.alphas[-1] + 0.03)
+    panel.set_ylim(0.0, 1.5 * steps)
+    dress(panel, r"$\alpha$", "step of recovery")
+    panel.legend(frameon=False, fontsize=9, handlelength=1.4, loc="lower left")
+    return panel
+
+
+def _sizes(found: Any) -> list[tuple[int, Any, float]]:
+    """Each size with its colour, and a shift in alpha that keeps its points off the others'."""
+    apart = 0.004 * float(np.ptp(found.alphas))
+    sizes = sorted(found.runs)
+    return [(n, color, apart * (2 * k - len(sizes) + 1)) for k, (n, color) in
+            enumerate(zip(sizes, COLORS[1:], strict=False))]  # fmt: skip
+
+
+def threshold_figure(answers: Sequence[Any]) -> Figure:
+    """Relaxation times with their fits, a panel for each start, and alpha* against b where there are several b.
+
+    Parameters
+    ----------
+    answers : sequence of `sgdmft.RecoveryThreshold`
+    """
+    starts = list(dict.fromkeys(answer.data.setting.start.magnetization for answer in answers))
+    several = len({_fraction(answer) for answer in answers if answer.fit is not None}) > 1
+    made, panels = figure(len(starts) + several, 1, width=4.6, height=3.6)
+    for m, panel in zip(starts, panels[0], strict=False):
+        mine = [answer for answer in answers if answer.data.setting.start.magnetization == m]
+        setting = mine[0].data.setting
+        title = rf"{_rate(setting.algorithm)}$m_0={m:g}$,  $\tau$: first $\Delta<{setting.level:g}$"
+        relaxation(*relaxation_curves(mine), axes=panel, title=title)
+    if several:
+        threshold_against_fraction(answers, axes=panels[0, -1])
+    return made
+
+
+def linear_threshold_figure(algorithms: Sequence[Any], answers: Sequence[Any]) -> Figure:
+    """What is decided on an infinitesimal overlap, and the exponents that decide it, a panel for each algorithm.
+
+    Parameters
+    ----------
+    algorithms, answers : sequences of equal length
+        The `sgdmft.LinearThreshold` of each.
+    """
+    names = [name_of(algorithm) for algorithm in algorithms]
+    made, panels = figure(1 + len(answers), 1, width=4.2, height=3.6)
+    title = rf"{_rate(algorithms[0])}$m_0\to 0$,  up to {answers[0].steps} steps"
+    linear_intervals(dict(zip(names, answers, strict=True)), axes=panels[0, 0], title=title)
+    for name, answer, panel in zip(names, answers, panels[0, 1:], strict=True):
+        alphas = np.array(list(answer.growths))
+        even = np.linspace(alphas[0], alphas[-1], _SHOWN)
+        shown = alphas[np.unique(np.abs(alphas - even[:, None]).argmin(axis=1))]
+        growth_exponents({rf"$\alpha={a:.4g}$": answer.growths[a] for a in shown}, axes=panel, title=name)
+    return made
+
+
+def relaxation_curves(answers: Sequence[Any]) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, Any]]:
+    """What `relaxation` draws of `sgdmft.RecoveryThreshold`s: times near the fitted window, and the fits, by label."""
+    curves = {}
+    for answer in answers:
+        near = answer.data.times > answer.window[0] / 3  # far above the threshold nothing happens
+        curves[name_of(answer.data.setting.algorithm)] = answer.data.alphas[near], answer.data.times[near]
+    laws = {name_of(answer.data.setting.algorithm): answer.fit for answer in answers if answer.fit is not None}
+    return curves, laws
+
+
+def name_of(algorithm: Any) -> str:
+    """Short label: b for the talk's minibatches, the scheme for the rest."""
+    if isinstance(algorithm.batches, FullBatch):
+        return "$b=1$"
+    if isinstance(algorithm.batches, Bernoulli) and isinstance(algorithm.batches.fraction, float):
+        return f"$b={algorithm.batches.fraction:g}$"
+    return repr(algorithm.batches)
 
 
 def descent_diagram(
@@ -229,6 +378,10 @@ def satisfiability_diagram(
     dress(panel, "target $y$", r"$\alpha$")
     panel.legend(frameon=False, fontsize=8, handlelength=1.6)
     return panel
+
+
+def _rate(algorithm: Any) -> str:
+    return rf"$\eta={algorithm.learning_rate:g}$,  " if isinstance(algorithm.learning_rate, float) else ""
 
 
 def _fraction(answer: Any) -> float:

@@ -141,11 +141,7 @@ def threshold(
 
 
 def _figures(shown, answers, limits, growths, learning_rate, level, middle, starts) -> list[Figure]:
-    curves = {}
-    for answer in shown:
-        near = answer.data.times > answer.window[0] / 3  # far above the threshold nothing happens
-        curves[_name(answer)] = answer.data.alphas[near], answer.data.times[near]
-    laws = {_name(answer): answer.fit for answer in shown if answer.fit is not None}
+    curves, laws = plotting.relaxation_curves(shown)
     setting = rf"$\eta={learning_rate:g}$"
     times, panels = plotting.figure(2, 1, width=5.0, height=3.6)
     title = rf"{setting},  $m_0={middle:g}$,  $\tau$: first $\Delta<{level:g}$"
@@ -187,10 +183,6 @@ def _stable(alphas: np.ndarray, fractions: np.ndarray, learning_rate: float) -> 
         for b in fractions
     ]
     return np.array(limits, dtype=float) > learning_rate
-
-
-def _name(answer: sg.RecoveryThreshold) -> str:
-    return f"$b={_fraction(answer):g}$"
 
 
 def _fraction(answer: sg.RecoveryThreshold) -> float:

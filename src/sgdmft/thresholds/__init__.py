@@ -2,7 +2,7 @@
 
 from sgdmft.thresholds.finite import RecoverySteps, recovery_steps, wilson_interval
 from sgdmft.thresholds.fit import PowerLaw, fit_power_law
-from sgdmft.thresholds.linear import Growth, LinearThreshold, Verdict, growth, linear_threshold
+from sgdmft.thresholds.linear import Growth, LinearThreshold, Verdict, growth, linear_table, linear_threshold
 from sgdmft.thresholds.recovery import RecoveryThreshold, recovery_threshold, recovery_thresholds, threshold_table
 from sgdmft.thresholds.relaxation import RelaxationTimes, relaxation_time, relaxation_times
 
@@ -16,6 +16,7 @@ __all__ = [
     "Verdict",
     "fit_power_law",
     "growth",
+    "linear_table",
     "linear_threshold",
     "recovery_steps",
     "recovery_threshold",

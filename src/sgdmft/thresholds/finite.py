@@ -5,7 +5,7 @@ steps is a step function of alpha, from 0 to 1 where tau(alpha) = T. At finite N
 
 Of k recoveries in n runs, the fraction p has Wilson's interval: all p with |k/n - p| <= z sqrt(p (1 - p)/n),
 
-    [k + z^2/2 -+ z sqrt(k (n - k)/n + z^2/4)] / (n + z^2).                                                 (8.5)
+    [k + z^2/2 -+ z sqrt(k (n - k)/n + z^2/4)] / (n + z^2).                                                (8.13)
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class RecoverySteps:
         return self.recovered(size, within).mean(axis=1)
 
     def interval(self, size: int, within: int | None = None, *, confidence: float = 0.68) -> np.ndarray:
-        """Interval (8.5) of that fraction: lower and upper ends, shape (2, n)."""
+        """Interval (8.13) of that fraction: lower and upper ends, shape (2, n)."""
         recovered = self.recovered(size, within)
         return wilson_interval(recovered.sum(axis=1), recovered.shape[1], confidence=confidence)
 
@@ -72,6 +72,39 @@ class RecoverySteps:
         """Step by which that part of the runs of N = `size` has recovered, inf where fewer do, shape (n,)."""
         times = np.where(self.recovered(size), self.runs[size], math.inf)
         return np.quantile(times, probability, axis=1, method="inverted_cdf")
+
+    def alpha_at(self, size: int, fraction: float = 0.5, within: int | None = None) -> tuple[float, float]:
+        """The alpha at which the fraction of recovered runs of N = `size` passes `fraction`, and its standard error.
+
+        Interpolated linearly between the points of the ascending sequence nearest to the measured fractions, which takes
+        for granted that they do not fall with alpha; the error is that of 1000 sets of runs drawn from this sequence.
+
+        Raises
+        ------
+        InvalidArgument
+            When one in 100 of these sets, or more, does not pass `fraction`.
+        """
+        recovered = self.recovered(size, within)
+        measured, n = _ascending(recovered.mean(axis=1)), recovered.shape[1]
+        drawn = np.random.default_rng(0).binomial(n, measured.clip(0.0, 1.0), size=(1000, len(measured))) / n
+        rows = _ascending(np.concatenate([measured[None], drawn]))
+        inside = (rows[:, 0] < fraction) & (fraction < rows[:, -1])
+        if not inside[0] or inside.mean() < 0.99:
+            raise InvalidArgument(
+                f"The fraction of recovered runs of N = {size} does not pass {fraction:g} clearly: it is "
+                f"{measured.round(3).tolist()}. Add alphas or runs."
+            )
+        best, *others = (np.interp(fraction, row, self.alphas) for row in rows[inside])
+        return float(best), float(np.std(others))
+
+
+def _ascending(fractions: np.ndarray) -> np.ndarray:
+    """Nearest ascending sequences, shape (..., n): entry k is max_{i <= k} min_{j >= k} of the mean over i, ..., j."""
+    i, j = np.ogrid[: fractions.shape[-1], : fractions.shape[-1]]
+    total = np.cumsum(np.concatenate([np.zeros_like(fractions[..., :1]), fractions], axis=-1), axis=-1)
+    means = np.where(i <= j, (total[..., j + 1] - total[..., i]) / np.maximum(j + 1 - i, 1), np.inf)
+    least = np.minimum.accumulate(means[..., ::-1], axis=-1)[..., ::-1]
+    return np.where(i <= j, least, -np.inf).max(axis=-2)
 
 
 def recovery_steps(
@@ -194,7 +227,7 @@ def _recovery_step(
 
 
 def wilson_interval(successes: Any, trials: Any, *, confidence: float = 0.68) -> np.ndarray:
-    """Interval (8.5) of a probability, of that many successes in independent trials: lower and upper ends, shape (2, ...).
+    """Interval (8.13) of a probability, of that many successes in independent trials: lower and upper ends, shape (2, ...).
 
     Examples
     --------

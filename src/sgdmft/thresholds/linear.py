@@ -24,9 +24,9 @@ import enum
 import itertools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,7 +39,10 @@ from sgdmft.parameters import plain
 from sgdmft.progress import Progress, reporter
 from sgdmft.thresholds.relaxation import METHOD, Interruption, cores, side_by_side
 from sgdmft.thresholds.store import Store
-from sgdmft.trajectory import Save, Status
+from sgdmft.trajectory import Save, Status, provenance
+
+if TYPE_CHECKING:
+    import xarray
 
 _SMALL = 1e-200  # m(0) of the linear equations; any value gives the same mu, this one leaves room for 500 decades
 _FIRST = 1024  # steps of the first run; each further one is four times as long
@@ -210,6 +213,38 @@ def linear_threshold(
         report.update(1.0, 1.0)
     return LinearThreshold(
         decays_below=decays, grows_above=grows, steps=steps, growths={alpha: known[alpha] for alpha in sorted(known)}
+    )
+
+
+def linear_table(algorithms: Sequence[Descent], answers: Sequence[LinearThreshold]) -> xarray.Dataset:
+    """Linear thresholds of algorithms as a dataset over `row`, with verdicts and log |mu| at all alphas tried.
+
+    Those are over (`row`, `point`) and (`row`, `point`, `time`), the times being 1, 2, 4, ...; padded with "" and NaN.
+    """
+    import xarray as xr
+
+    points = max((len(answer.growths) for answer in answers), default=0)
+    longest = max((len(run.time) for answer in answers for run in answer.growths.values()), default=0)
+    alphas = np.full((len(answers), points), np.nan)
+    verdicts = np.full(alphas.shape, "", dtype=object)
+    logs = np.full((*alphas.shape, longest), np.nan)
+    for i, answer in enumerate(answers):
+        for j, (alpha, run) in enumerate(answer.growths.items()):
+            alphas[i, j], verdicts[i, j] = alpha, run.verdict.name.lower()
+            logs[i, j, : len(run.log_growth)] = run.log_growth
+    return xr.Dataset(
+        {
+            "algorithm": ("row", [repr(algorithm) for algorithm in algorithms]),
+            "batch_fraction": ("row", [float(algorithm.batches.fractions(1)[0]) for algorithm in algorithms]),
+            "decays_below": ("row", [answer.decays_below for answer in answers]),
+            "grows_above": ("row", [answer.grows_above for answer in answers]),
+            "steps": ("row", [answer.steps for answer in answers]),
+            "alpha": (("row", "point"), alphas),
+            "verdict": (("row", "point"), verdicts.astype(str)),
+            "log_growth": (("row", "point", "time"), logs),
+        },
+        coords={"time": ("time", 2 ** np.arange(longest), {"units": "steps"})},
+        attrs=provenance(),
     )
 
 

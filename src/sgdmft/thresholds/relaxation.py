@@ -125,6 +125,26 @@ class RelaxationTimes:
         inside = (self.times >= low) & (self.times <= high)
         return fit_power_law(self.alphas[inside], self.times[inside], **options)
 
+    def alpha_at(self, time: float) -> float:
+        """The alpha at which tau passes `time`, interpolated linearly in log tau between two neighbouring points.
+
+        Raises
+        ------
+        InvalidArgument
+            Where there is no such pair of points, or more than one.
+        """
+        time = check.number("time", time, above=0.0)
+        x, beyond = self.alphas, self.times > time
+        (pairs,) = np.nonzero((beyond[1:] != beyond[:-1]) & np.isfinite(self.times[1:]) & np.isfinite(self.times[:-1]))
+        if len(pairs) != 1:
+            raise InvalidArgument(
+                f"The relaxation times pass {time:g} steps between {len(pairs)} pairs of neighbouring finite points; "
+                "one is needed. Give alphas on both sides, and longer runs."
+            )
+        i = int(pairs[0])
+        part = math.log(time / self.times[i]) / math.log(self.times[i + 1] / self.times[i])
+        return float(x[i] + part * (x[i + 1] - x[i]))
+
 
 class Interruption:
     """Lets one thread stop the runs of others: their progress reports raise `KeyboardInterrupt` once it is set."""
