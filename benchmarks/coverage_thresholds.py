@@ -132,7 +132,7 @@ def measure(deviation: Deviation, draws: int, seed: int) -> dict[float, tuple[fl
         held, widths, errors = [], [], []
         for alphas, times, truth in data:
             try:
-                fit = sg.fit_power_law(alphas, times, confidence=confidence)
+                fit = sg.fit_power_law(alphas, times, confidence=confidence, bootstrap=40)
             except FitRefused:
                 continue
             low, high = fit.interval

@@ -5,21 +5,19 @@ r"""The power law of relaxation times near a recovery threshold, with the uncert
 For a given alpha* this is a straight line, so that all that has to be searched is the profile RSS(alpha*), the least
 sum of squares over tau0 and nu.
 
-The uncertainty of alpha* is honest about two errors. Scatter of the points gives the *statistical* profile interval
+The *statistical* profile interval,
 
     RSS(alpha*) <= RSS_min [1 + F_{1, n-3}(confidence) / (n - 3)],                                          (8.2)
 
-exact for independent normal residuals of equal size. Relaxation times of the theory do not scatter: what lies off the
-line is the error of the law: their residuals are smooth, and alpha* moves with the window. Where residuals are
-smoother than half of those that independent errors leave (by Durbin and Watson's ratio), the law is called doubtful, and
-the quoted interval is the hull of three: (8.2); a bootstrap over windows (runs of neighbouring points) and over the
-points in them; and alpha* + 2 (alpha*_near - alpha*), with alpha*_near from the nearer half of the points, which reaches
-the truth if halving the window at least halves the bias. Otherwise it is (8.2) alone.
+is exact for independent normal errors of equal size. Relaxation times of the theory do not scatter: what lies off the
+line is the error of the law, smooth in alpha, and alpha* moves with the window. So the quoted interval allows for both: it
+is that of `posterior`, with a local exponent that wanders over the window by an amount taken from the data.
 
-Measured on synthetic data with random nu and with corrections of random amplitude and power (the tests repeat it), (8.2)
-covers as often as it says where there is scatter alone. The quoted interval at 68 per cent covers in 84 per cent with
-scatter alone, in all cases with corrections alone, in 74 to 82 with both; the one at 95 per cent in 97, all, and 83 to
-93. No interval sees what all windows share: a law that holds nowhere yet is not made true by a fit.
+*What it covers.* On synthetic data of 16 families (docs/thresholds.md has the table; the tests repeat two of them), it
+covers as often as it says or more often where the law holds up to scatter of any kind, and about as often where
+corrections to scaling, smooth or correlated errors come on top. *What it cannot know*: what happens below the
+window. A law that changes nearer to the threshold than the nearest point, or a correction that over the window looks
+like another alpha* and another nu, is not seen by any fit, and the coverage is then a matter of how such laws are drawn.
 """
 
 from __future__ import annotations
@@ -33,6 +31,7 @@ import numpy as np
 
 from sgdmft import _validation as check
 from sgdmft.errors import FitRefused, InvalidArgument
+from sgdmft.thresholds import posterior
 
 _MINIMUM_POINTS = 6
 _DECADES = 1.0
@@ -50,11 +49,11 @@ class PowerLaw:
     threshold : float
         alpha*, the best value on the whole window.
     interval : (float, float)
-        Uncertainty of alpha* at `confidence`: `statistical`, or where the law is `doubtful` the hull described above.
+        Where alpha* lies at `confidence` if the local exponent wanders, equation (8.6), extended to hold `threshold`.
     statistical, windows : (float, float)
-        The profile interval (8.2), and the bootstrap over windows and points.
+        For comparison: the profile interval (8.2), of a law without error; and a bootstrap over windows and points.
     nearer : float
-        alpha* of the nearer half of the points.
+        For comparison: alpha* of the nearer half of the points.
     probability : float
         That independent errors leave residuals as smooth as these.
     exponent, amplitude : float
@@ -110,7 +109,7 @@ def fit_power_law(alphas, times, *, confidence: float = 0.68, bootstrap: int = 4
     confidence : in (0, 1), default 0.68
         Of the intervals of alpha*.
     bootstrap : int, default 400
-        Number of resamplings over windows and points.
+        Number of resamplings over windows and points; the quoted interval does not use them.
     seed : int, default 0
         Of the resampling.
 
@@ -250,12 +249,10 @@ def _fit(x: np.ndarray, y: np.ndarray, confidence: float, bootstrap: int, seed: 
     residuals = y - intercept - slope * u
     smooth = float(np.sqrt(np.mean(residuals**2))) > _ACCURACY
     probability = _independence(residuals, np.stack([np.ones(n), u, np.exp(-u)], axis=1), seed) if smooth else 1.0
-    candidates = [*statistical]
-    if probability < _DOUBT:
-        candidates += [float(low), float(high), threshold + 2 * (nearer - threshold)]
+    lower, upper = posterior.interval(x, y, confidence, _ACCURACY)
     return PowerLaw(
         threshold=threshold,
-        interval=(min(candidates), max(candidates)),
+        interval=(min(lower, threshold), max(upper, threshold)),
         statistical=statistical,
         windows=(float(low), float(high)),
         nearer=nearer,
