@@ -1,10 +1,12 @@
 """How often the intervals of `fit_power_law` hold the truth, on synthetic relaxation times of many kinds.
 
-    python benchmarks/coverage_thresholds.py [development|held-out] [draws] [seed]
+    python benchmarks/coverage_thresholds.py [development|held-out|last] [draws] [seed]
 
 Each draw has its own number of points (8 to 20), window (1 to 2 decades of tau), threshold (1 to 3), exponent (0.7 to 3)
-and deviation from the law. The two lists of families were written before any result was seen; the method was chosen on
-the first, and the second served to judge it once, with a seed of its own.
+and deviation from the law. `development` and `held-out` were written before any result was seen. The method was chosen on
+the first. The second, used once, judged a version with another prior of the wandering; data drawn from the model itself
+(the tests do it) then showed that prior to be inconsistent. `last` has families that were written after this was mended
+and used once; `held-out` was then repeated with fresh seeds.
 
 The width is the median of (upper - lower end) / (2 k delta), delta the least true distance alpha - alpha*, with k such that
 the interval alpha* (fit) +- k delta covers as often as stated: 1 is what somebody achieves who knows the family.
@@ -80,6 +82,27 @@ def growing_scatter(rng, d, nu):
     return 0.02 * 10 ** (np.log(d) / np.log(d[0])) * rng.standard_normal(len(d))
 
 
+def vogel_fulcher(rng, d, nu):
+    """A factor exp(c d^-q) that diverges more strongly than any power."""
+    return rng.uniform(0.1, 0.5) * (d / d[0]) ** -rng.uniform(0.3, 1.0)
+
+
+def other_variable(rng, d, nu):
+    """The power of 1/alpha* - 1/alpha, the far end at 1.3 to 2.5 times alpha*."""
+    return nu * np.log1p(rng.uniform(0.3, 1.5) * d)
+
+
+def log_periodic(rng, d, nu):
+    """A ripple of 2 per cent in log d, 0.5 to 2 periods over the window."""
+    return 0.02 * np.sin(2 * math.pi * (rng.uniform(0.5, 2.0) * np.log(d) / np.log(d[0]) + rng.uniform()))
+
+
+def whole_steps(rng, d, nu):
+    """Times from 20 steps on that are rounded up to whole steps."""
+    times = 20 * d**-nu
+    return np.log(np.ceil(times) / times)
+
+
 def _correlated(rng: np.random.Generator, covariance: np.ndarray) -> np.ndarray:
     return np.linalg.cholesky(covariance + 1e-10 * np.eye(len(covariance))) @ rng.standard_normal(len(covariance))
 
@@ -96,8 +119,18 @@ FAMILIES: dict[str, tuple[int, dict[str, Deviation]]] = {
             "AR(1) errors 3 %": autoregressive,
         },
     ),
+    "last": (
+        40_001,
+        {
+            "a law of Vogel and Fulcher": vogel_fulcher,
+            "power of 1/α* − 1/α": other_variable,
+            "the same and scatter 2 %": both(other_variable, scatter(0.02)),
+            "log-periodic ripple 2 %": log_periodic,
+            "whole steps": whole_steps,
+        },
+    ),
     "held-out": (
-        20_001,
+        60_001,
         {
             "offset of tau": offset,
             "offset and scatter 2 %": both(offset, scatter(0.02)),

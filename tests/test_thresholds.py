@@ -7,7 +7,7 @@ import pytest
 
 import sgdmft as sg
 from sgdmft.errors import FitRefused, InvalidArgument
-from sgdmft.thresholds import relaxation
+from sgdmft.thresholds import relaxation, store
 from sgdmft.thresholds.store import Store, default_folder
 
 MODEL = sg.GaussianLeastSquares(alpha=1.0)
@@ -87,6 +87,22 @@ def test_damaged_and_foreign_entries_are_no_results(tmp_path):
     store.put({"a": 1}, {"time": 3.0})
     assert store.get({"a": 1}) == {"time": 3.0}
     assert Store(False).get({"a": 1}) is None
+
+
+def test_results_of_another_revision_are_no_results(tmp_path, monkeypatch):
+    Store(tmp_path).put({"a": 1}, {"time": 2.0})
+    assert Store(tmp_path).get({"a": 1}) == {"time": 2.0}
+    monkeypatch.setattr(store, "REVISION", store.REVISION + 1)
+    assert Store(tmp_path).get({"a": 1}) is None
+
+
+def test_revision_of_the_cache_is_that_of_the_numbers(tmp_path):
+    """Fails when the solver gives other numbers than those that caches of this revision hold."""
+    times = sg.relaxation_times(MODEL, GD, [2.2], start=START, steps=1000, cache=tmp_path).times
+    minibatch = sg.relaxation_times(MODEL, sg.SGD(0.1, 0.2), [2.2], start=START, steps=1000, cache=tmp_path).times
+    growth = sg.growth(sg.GaussianLeastSquares(alpha=2.0), GD, steps=2048, cache=tmp_path).log_growth[-1]
+    remedy = "If this change is meant, raise REVISION in thresholds/store.py and enter it in CHANGELOG.md."
+    assert [*times, *minibatch, growth] == pytest.approx([768.06873, 285.974526, 2.93206499], rel=1e-6), remedy
 
 
 def test_folder_of_the_cache(tmp_path, monkeypatch):

@@ -9,12 +9,13 @@ tells what becomes of the overlap with no m(0), no level and no fit: if z rises 
 z over all octaves converges, mu does, and a small overlap stays small. Aging makes z fall first and, in a wide range of
 alpha, rise again much later; so a verdict is given only on what a run shows:
 
-    grows      z > 0 and risen by more than 1 per cent in each of the last two octaves;
+    grows      z > 0.001 and risen by more than 1 per cent in each of the last two octaves;
     decays     |z| < 0.001 in the last four octaves and at least halved in each of them (what is left of log mu is then
                below 0.001 if that goes on), or z < -0.05 and falling in the last two;
     undecided  else.
 
-Octaves before t = 16/learning rate are not looked at. These rules are heuristic, as is every statement on t -> infinity
+What is below 0.001 is no growth yet: where descent reaches zero loss, z vanishes through values of either sign. Octaves
+before t = 16/learning rate are not looked at. These rules are heuristic, as is every statement on t -> infinity
 from a finite run.
 """
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     import xarray
 
 _SMALL = 1e-200  # m(0) of the linear equations; any value gives the same mu, this one leaves room for 500 decades
+_LEAST = 1e-3  # of z that counts
 _FIRST = 1024  # steps of the first run; each further one is four times as long
 
 
@@ -307,11 +309,11 @@ def classify(time: np.ndarray, log_growth: np.ndarray, learning_rate: float) -> 
     z = (np.diff(log_growth) / math.log(2))[time[1:] >= 16 / learning_rate]
     if len(z) < 3:
         return Verdict.UNDECIDED
-    if z[-1] > 0 and z[-2] > 1.01 * max(z[-3], 0.0) and z[-1] > 1.01 * max(z[-2], 0.0):
+    if z[-1] > _LEAST and z[-2] > 1.01 * max(z[-3], 0.0) and z[-1] > 1.01 * max(z[-2], 0.0):
         return Verdict.GROWS
     if z[-1] < -0.05 and z[-1] < z[-2] < z[-3]:
         return Verdict.DECAYS
     size = np.abs(z[-4:])  # four octaves, since z may just be passing through zero
-    if len(size) == 4 and size[0] < 1e-3 and (size[1:] <= np.maximum(0.5 * size[:-1], 1e-6)).all():
+    if len(size) == 4 and size[0] < _LEAST and (size[1:] <= np.maximum(0.5 * size[:-1], 1e-6)).all():
         return Verdict.DECAYS
     return Verdict.UNDECIDED
