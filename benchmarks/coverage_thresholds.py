@@ -63,7 +63,9 @@ def crossover(rng, d, nu):
 
 
 def two_corrections(rng, d, nu):
-    return np.log1p(rng.uniform(-0.4, 0.6) * d ** rng.uniform(0.3, 1.0) + rng.uniform(-0.4, 0.6) * d ** rng.uniform(1, 2))
+    return np.log1p(
+        rng.uniform(-0.4, 0.6) * d ** rng.uniform(0.3, 1.0) + rng.uniform(-0.4, 0.6) * d ** rng.uniform(1, 2)
+    )
 
 
 def smooth(rng, d, nu):
@@ -179,14 +181,15 @@ def measure(deviation: Deviation, draws: int, seed: int) -> dict[float, tuple[fl
     return result
 
 
-def main(kind: str = "development", draws: int = 500, seed: int | None = None) -> None:
+def main(kind: str = "development", draws: str = "500", seed: str | None = None) -> None:
     first, families = FAMILIES[kind]
+    first = first if seed is None else int(seed)
     print("| family | refused | 68 %: covered | width | 95 %: covered | width |\n|---|---|---|---|---|---|")
     for k, (name, deviation) in enumerate(families.items()):
-        measured = measure(deviation, draws, (first if seed is None else seed) + 1000 * k)
+        measured = measure(deviation, int(draws), first + 1000 * k)
         cells = [f"{100 * p:.1f} ± {100 * error:.1f} | {width:.2f}" for p, error, width, _ in measured.values()]
         print(f"| {name} | {100 * measured[0.68][3]:.0f} % | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2], *map(int, sys.argv[2:4]))
+    main(*sys.argv[1:4])

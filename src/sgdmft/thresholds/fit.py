@@ -11,7 +11,8 @@ The *statistical* profile interval,
 
 is exact for independent normal errors of equal size. Relaxation times of the theory do not scatter: what lies off the
 line is the error of the law, smooth in alpha, and alpha* moves with the window. So the quoted interval allows for both: it
-is that of `posterior`, with a local exponent that wanders over the window by an amount taken from the data.
+is that of `posterior`, with a local exponent that wanders over the window by an amount taken from the data. Where the
+deviation has a clear sign it lies on one side of the best fit, which then is one of its ends.
 
 *What it covers.* On synthetic data of 16 families (docs/thresholds.md has the table; the tests repeat two of them), it
 covers as often as it says or more often where the law holds up to scatter of any kind, and about as often where

@@ -105,7 +105,7 @@ def recovery_threshold(
     >>> model, algorithm = sg.GaussianLeastSquares(alpha=1.0), sg.GradientDescent(0.1)
     >>> answer = sg.recovery_threshold(model, algorithm, start=sg.Start(magnetization=0.01), steps=2000, cache=False)
     >>> print(f"{answer.fit.threshold:.2f} in [{answer.fit.interval[0]:.2f}, {answer.fit.interval[1]:.2f}]")
-    2.06 in [1.98, 2.11]
+    2.06 in [1.96, 2.06]
     """
     (answer,) = recovery_thresholds(model, [algorithm], [start or Start()], **options)
     if answer.problem:
