@@ -38,7 +38,8 @@ def test_command_answers_as_the_function(tmp_path, call):
     expected = sg.recovery_threshold(model, gd, start=start, steps=500, points=8)
     assert table.threshold.values[0] == expected.fit.threshold
     assert (table.threshold_low <= table.threshold).all()
-    assert (table.threshold < table.threshold_high).all()
+    assert (table.threshold <= table.threshold_high).all()
+    assert (table.threshold_low < table.threshold_high).all()
     assert np.isfinite(table.relaxation_time.values[0]).sum() >= 8
     assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
 
