@@ -103,6 +103,9 @@ def test_options_of_the_other_mode_are_refused(tmp_path, call, capsys):
     (tmp_path / "call.toml").write_text(LINEAR.replace("true", '"no"'))
     assert cli.main(["threshold", *call]) == 2
     assert "must be true or false, but is 'no'" in capsys.readouterr().err
+    (tmp_path / "call.toml").write_text(LINEAR.replace("[0.5, 3.5]", "[0.5]"))
+    assert cli.main(["threshold", *call]) == 2
+    assert "`alphas` must hold two numbers, but is [0.5]" in capsys.readouterr().err
 
 
 def test_pictures_show_each_verdict_and_each_algorithm():

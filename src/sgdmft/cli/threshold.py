@@ -28,12 +28,12 @@ def threshold(
     output: call.Output,
     batch_fractions: Annotated[list[float] | None, _several("One threshold for each b; 1 is the full batch.")] = None,
     alphas: Annotated[
-        tuple[float, float] | None, Parameter(help="Where to look (default 0.5 to 5; linearized: to 4).")
+        tuple[float, float] | None, Parameter(help="Where to look (default 0.5 to 5; linearized: to 4).", negative="")
     ] = None,
     magnetizations: Annotated[list[float] | None, _several("One threshold for each start m(0).")] = None,
     level: Annotated[float | None, Parameter(help="Level of Delta that counts as recovered (default 0.01).")] = None,
     window: Annotated[
-        tuple[float, float] | None, Parameter(help="Relaxation times to fit (default steps/100 to steps).")
+        tuple[float, float] | None, Parameter(help="Relaxation times to fit (default steps/100 to steps).", negative="")
     ] = None,
     points: Annotated[call.Whole, Parameter(help="Points in the window (default 14).")] = None,
     confidence: Annotated[float | None, Parameter(help="Of the interval of alpha* (default 0.68).")] = None,
@@ -77,7 +77,10 @@ def threshold(
         raise InvalidArgument(
             f"The option `{foreign[0]}` means nothing {'with' if linearized else 'without'} `linearized`. Leave it out."
         )
-    options |= {name: tuple(options[name]) for name in ("alphas", "window") if name in options}
+    for name in [name for name in ("alphas", "window") if name in options]:
+        if not isinstance(options[name], (list, tuple)) or len(options[name]) != 2:
+            raise InvalidArgument(f"The option `{name}` must hold two numbers, but is {options[name]!r}.")
+        options[name] = tuple(options[name])
     call.check_output(output, overwrite)
     if (image := output.with_suffix(".png")) == output:
         raise InvalidArgument(f"The output `{output}` is a netCDF file, with a picture beside it. Let it end in .nc.")
