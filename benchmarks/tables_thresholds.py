@@ -28,6 +28,10 @@ def table(head: list[str], rows: list[list[str]]) -> None:
     print()
 
 
+def grouped(number: int) -> str:
+    return f"{number:,}".replace(",", " ") if number >= 10_000 else f"{number}"
+
+
 def cell(answer: sg.RecoveryThreshold) -> str:
     if answer.fit is None:
         return "unstable at the signal" if "stability limit" in answer.problem else "refused"
@@ -79,7 +83,7 @@ def windows() -> None:
         for steps in lengths
     ]
     rows = [[f"{m:g}", *map(cell, row)] for m, row in zip(starts, zip(*columns, strict=True), strict=True)]
-    table(["m₀", *(f"T = {steps:,}".replace(",", " ") for steps in lengths)], rows)
+    table(["m₀", *(f"T = {grouped(steps)}" for steps in lengths)], rows)
     summary([answer for column in columns for answer in column])
 
 
@@ -92,8 +96,8 @@ def exponents() -> None:
             start=sg.Start(magnetization=1e-200), save=sg.Save(two_time=0),
         )  # fmt: skip
         m = run.magnetization
-        rows.append([f"{alpha:g}", *(f"{np.log2(m[t] / m[t // 2]):.3g}" for t in times)])
-    table(["α", *(f"t = {t}" for t in times)], rows)
+        rows.append([f"{alpha:g}", *(f"{np.log2(m[t] / m[t // 2]):#.3g}" for t in times)])
+    table(["α", *(f"t = {grouped(t)}" for t in times)], rows)
 
 
 def linear() -> None:
@@ -111,7 +115,7 @@ def linear() -> None:
             )
             row.append(f"({found.decays_below:.2f}, {found.grows_above:.2f})")
         rows.append(row)
-    table(["b", *(f"T = {steps:,}".replace(",", " ") for steps in lengths)], rows)
+    table(["b", *(f"T = {grouped(steps)}" for steps in lengths)], rows)
 
 
 TABLES = {"fitted": fitted, "levels": levels, "windows": windows, "exponents": exponents, "linear": linear}

@@ -46,6 +46,7 @@ def test_exponents_found_by_a_separate_program(alpha, fraction, expected):
         (-0.01 * TIME, Verdict.DECAYS),
         (-0.02 * np.log(TIME), Verdict.UNDECIDED),
         (-1e-6 * TIME, Verdict.UNDECIDED),
+        (1e-8 * TIME, Verdict.UNDECIDED),  # rises, but is nothing yet
     ],
 )
 def test_rules(log_growth, verdict):

@@ -81,8 +81,8 @@ def build(
             f"of τ from {shortest:.0f} to {steps} steps.",
             "A fitted α* is a statement about the start m<sub>0</sub>, the level and the window of τ, and holds for these "
             "only: a smaller m<sub>0</sub> moves it up, longer runs move it down. The talk quotes α*(1) ≈ 2.27 without "
-            "saying which were used. The uncertainty is that of the fit and of the choice of its window (68 %); it does "
-            "not know of errors of the power law that all windows share.",
+            "saying which were used. The uncertainty (68 %) allows for a local exponent that wanders over the window; it "
+            "does not know what happens nearer to α* than the nearest point.",
             _ordering(answers),
             "Without any start, level or window: as m<sub>0</sub> → 0 the overlap is m<sub>0</sub> μ(t), and the local "
             "exponent d log μ / d log t says whether it grows without bound. It falls at first, as the dynamics ages, and "
