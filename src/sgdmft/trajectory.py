@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -109,6 +109,29 @@ class Recovered:
         object.__setattr__(self, "distance", check.number("distance", self.distance, above=0.0))
 
 
+class _Variable(NamedTuple):
+    """A tuple that xarray takes for a variable."""
+
+    dimensions: str | tuple[str, ...]
+    values: np.ndarray
+    attrs: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What an xarray.Dataset is made of, read in the same way."""
+
+    data_vars: dict[str, _Variable]
+    coords: dict[str, _Variable]
+    attrs: dict[str, Any]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.data_vars or name in self.coords
+
+    def __getitem__(self, name: str) -> _Variable:
+        return self.data_vars[name] if name in self.data_vars else self.coords[name]
+
+
 class Trajectory:
     """Result of `solve` or `simulate`.
 
@@ -123,8 +146,10 @@ class Trajectory:
         array); None where an object has no text form there, as for a model class of one's own.
     """
 
-    def __init__(self, dataset: xarray.Dataset, *, model: Any = None, algorithm: Any = None, start: Any = None) -> None:
-        self.dataset = dataset
+    def __init__(
+        self, dataset: xarray.Dataset | _Contents, *, model: Any = None, algorithm: Any = None, start: Any = None
+    ) -> None:
+        self._contents = dataset  # becomes an xarray.Dataset when it is asked for: importing xarray takes long
         self.model = model
         self.algorithm = algorithm
         self.start = start
@@ -149,20 +174,18 @@ class Trajectory:
 
         A missing `distance` or `generalization_error` is computed from m and C(t,t).
         """
-        import xarray as xr
-
         table = dict(quantities)
         if "distance" not in table:
             table["distance"] = 1.0 - 2.0 * table["magnetization"] + table["norm"]
         if "generalization_error" not in table and hasattr(model, "generalization_error"):
             table["generalization_error"] = model.generalization_error(table["magnetization"], table["norm"])
-        variables: dict[str, Any] = {name: ("time", values, _attributes(name)) for name, values in table.items()}
-        coordinates: dict[str, Any] = {"time": ("time", np.asarray(time), {"units": "steps", "long_name": "time"})}
+        variables = {name: _Variable("time", values, _attributes(name)) for name, values in table.items()}
+        coordinates = {"time": _Variable("time", np.asarray(time), {"units": "steps", "long_name": "time"})}
         if two_time is not None and len(two_time):
             for axis in ("saved_time", "earlier_time"):
-                coordinates[axis] = (axis, np.asarray(two_time), {"units": "steps"})
+                coordinates[axis] = _Variable(axis, np.asarray(two_time), {"units": "steps"})
             for name, values in (two_time_quantities or {}).items():
-                variables[name] = (("saved_time", "earlier_time")[: values.ndim], values, _attributes(name))
+                variables[name] = _Variable(("saved_time", "earlier_time")[: values.ndim], values, _attributes(name))
         objects = {"model": model, "algorithm": algorithm, "start": start}
         attrs = {
             "format": _FORMAT,
@@ -173,23 +196,31 @@ class Trajectory:
             **provenance(),
             **(attributes or {}),
         }
-        return cls(xr.Dataset(variables, coordinates, attrs), **objects)
+        return cls(_Contents(variables, coordinates, attrs), **objects)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
     @property
+    def dataset(self) -> xarray.Dataset:
+        if isinstance(self._contents, _Contents):
+            import xarray as xr
+
+            self._contents = xr.Dataset(self._contents.data_vars, self._contents.coords, self._contents.attrs)
+        return self._contents
+
+    @property
     def kind(self) -> str:
         """'theory' or 'simulation'."""
-        return self.dataset.attrs["kind"]
+        return self._contents.attrs["kind"]
 
     @property
     def status(self) -> Status:
-        return Status[self.dataset.attrs["status"]]
+        return Status[self._contents.attrs["status"]]
 
     @property
     def time(self) -> np.ndarray:
         """Steps at which the one-time quantities are given, shape (n,)."""
-        return self.dataset["time"].values
+        return self["time"]
 
     @property
     def magnetization(self) -> np.ndarray:
@@ -214,7 +245,7 @@ class Trajectory:
     @property
     def two_time(self) -> np.ndarray:
         """The saved times, shape (n,); empty if none were saved."""
-        return self.dataset["saved_time"].values if "saved_time" in self.dataset else np.zeros(0, dtype=np.int64)
+        return self["saved_time"] if "saved_time" in self else np.zeros(0, dtype=np.int64)
 
     @property
     def correlation(self) -> np.ndarray:
@@ -226,18 +257,21 @@ class Trajectory:
         """R(t, t') at the saved times, shape (n, n); zero for t <= t'."""
         return self["response"]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._contents
+
     def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self.dataset:
+        if name not in self:
             raise KeyError(
-                f"This trajectory holds no `{name}`; it holds {', '.join(map(str, self.dataset.data_vars))}. "
+                f"This trajectory holds no `{name}`; it holds {', '.join(map(str, self._contents.data_vars))}. "
                 "Two-time functions are kept at the times named in `Save(two_time=...)`."
             )
-        return self.dataset[name].values
+        return self._contents[name].values
 
     def error(self, name: str) -> np.ndarray:
         """Standard error of a quantity over the samples of a simulation; zeros for the theory."""
         key = f"{name}_error"
-        return self.dataset[key].values if key in self.dataset else np.zeros_like(self[name])
+        return self[key] if key in self else np.zeros_like(self[name])
 
     # -- files -----------------------------------------------------------------------------------------------------
 
@@ -274,12 +308,12 @@ class Trajectory:
     # -- printing --------------------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        attrs = self.dataset.attrs
+        attrs = self._contents.attrs
         last = f"{int(self.time[-1])} steps" if len(self.time) else "no steps"
         lines = [f"Trajectory of the {self.kind}: {last}, {self.status.name.lower()}. {self.status.value}"]
         lines += [f"  {key:<10} {attrs[key]}" for key in ("model", "algorithm", "start", "method") if key in attrs]
         for name in _ONE_TIME:
-            if name in self.dataset and len(self.time):
+            if name in self and len(self.time):
                 values, errors = self[name], self.error(name)
                 known = np.flatnonzero(np.isfinite(values))
                 if len(known):
