@@ -7,7 +7,7 @@ import pytest
 
 import sgdmft as sg
 from sgdmft._kernels import sweep as kernel
-from sgdmft.dmft.gram import gram, tails, transfer
+from sgdmft.dmft.gram import analysis, gram, tails, transfer
 from sgdmft.dmft.history import History
 from sgdmft.dmft.integrator import Integrator
 from sgdmft.errors import TooLarge
@@ -57,18 +57,39 @@ def test_gauss_rule_sums_polynomials(points):
             assert rule.weights @ x**degree == pytest.approx(np.sum(grid**degree), rel=1e-10)
 
 
-@pytest.mark.parametrize("order", [6, 12, 20])
+@pytest.mark.parametrize("orders", [(12, 12), (9, 12), (12,)])
+@pytest.mark.parametrize("order", [5, 9])
 @pytest.mark.parametrize("level", [0, 1, 5, 20])
-def test_merging_keeps_polynomials_and_norms(order, level):
-    merge = transfer(level, order)
+def test_merging_keeps_polynomials_and_norms(orders, order, level):
+    points = (12 << level) * len(orders)
+    orders = tuple(12 if level == 0 else p for p in orders)
+    merge = transfer(points, orders, order)
     np.testing.assert_allclose(merge.T @ merge, np.eye(order), atol=1e-12)
-    child, parent = gram(order << level, order), gram(order << (level + 1), order)
+    whole = gram(points, order)
     for degree in range(order):
+        parts = [gram(points // len(orders), p) for p in orders]
         values = [
-            np.sqrt(child.weights) * ((child.nodes + shift) / parent.points) ** degree for shift in (0, child.points)
+            np.sqrt(part.weights) * ((part.nodes + i * part.points) / points) ** degree for i, part in enumerate(parts)
         ]
-        whole = np.sqrt(parent.weights) * (parent.nodes / parent.points) ** degree
-        np.testing.assert_allclose(merge.T @ np.concatenate(values), whole, atol=1e-9 * np.abs(whole).max())
+        expected = np.sqrt(whole.weights) * (whole.nodes / points) ** degree
+        np.testing.assert_allclose(merge.T @ np.concatenate(values), expected, atol=1e-9 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("orders", [(12, 12), (6, 9), (10,)])
+@pytest.mark.parametrize("level", [1, 6])
+def test_analysis_measures_what_polynomials_lose(orders, level):
+    """Coefficients and rest against sums over all points of the panel."""
+    limit, size = 8, 12 << level
+    table = analysis(size * len(orders), orders, limit)
+    values = np.random.default_rng(0).normal(size=sum(orders))
+    basis = [gram(size, order).evaluate(np.arange(size)) for order in orders]
+    pieces = np.split(values, np.cumsum(orders)[:-1])
+    function = np.concatenate([table @ piece for table, piece in zip(basis, pieces, strict=True)])
+    grid = np.linspace(-1, 1, len(function))
+    for degree in range(1, limit + 1):
+        fit = np.polynomial.legendre.legfit(grid, function, degree - 1)
+        lost = np.sum((function - np.polynomial.legendre.legval(grid, fit)) ** 2)
+        assert np.sum((values @ table)[degree:] ** 2) == pytest.approx(lost, rel=1e-8)
 
 
 @pytest.mark.parametrize("tolerance", [1e-5, 1e-7, 1e-9, 1e-11])

@@ -1,4 +1,4 @@
-r"""Discrete Chebyshev (Gram) polynomials and the matrices that merge two neighbouring panels into their parent.
+r"""Discrete Chebyshev (Gram) polynomials and the matrices that merge neighbouring panels.
 
 The Gram polynomials P_k, k < p, are orthonormal for the uniform measure on the n points 0, 1, ..., n - 1. Centred at
 (n - 1)/2 they obey  x P_k = b_{k+1} P_{k+1} + b_k P_{k-1},  b_k^2 = k^2 (n^2 - k^2) / (4 (4 k^2 - 1)).           (3.1)
@@ -58,16 +58,43 @@ def gram(points: int, order: int) -> Gram:
 
 
 @functools.cache
-def transfer(level: int, order: int) -> np.ndarray:
-    """Coordinates of two panels of `level` from those of their parent, shape (2 p, p); its columns are orthonormal.
+def analysis(points: int, orders: tuple[int, ...], limit: int) -> np.ndarray:
+    """Coefficients and rest, of polynomials on the whole, for the nodal functions of its parts; shape (m, limit + M).
 
-    A polynomial of the parent is one on each child, so the matrix is the parent's nodal basis at the nodes of the
-    children times the square roots of their weights; its transpose projects.
+    The parts of a panel of `points` points are itself or its two halves, of the given `orders`; m nodal functions in all.
+    Columns k < limit: inner products with the Gram polynomials P_k of the whole. The others: values, at a finer Gauss
+    rule of each part (times the roots of its weights), of what these polynomials leave. `limit` is at most `points`.
     """
-    child, parent = gram(order << level, order), gram(order << (level + 1), order)
-    scale = np.sqrt(child.weights)[:, None]
-    halves = [scale * parent.evaluate(child.nodes + shift) for shift in (0, child.points)]
-    return np.vstack(halves)
+    size = points // len(orders)
+    whole, nodal = [], []
+    for i, order in enumerate(orders):
+        fine = gram(size, min(max(order, limit), size))
+        root = np.sqrt(fine.weights)[:, None]
+        whole.append(root * _polynomials(points, limit, fine.nodes + i * size))
+        nodal.append(root * gram(size, order).evaluate(fine.nodes))
+    whole, nodal = np.vstack(whole), _diagonal(nodal)
+    inner = nodal.T @ whole
+    return np.hstack([inner, nodal.T - inner @ whole.T])
+
+
+@functools.cache
+def transfer(points: int, orders: tuple[int, ...], order: int) -> np.ndarray:
+    """Coordinates of the parts from those of the whole, `order` nodes on `points` points, shape (m, order).
+
+    The transpose projects. Where no part has a lower order, polynomials are kept and the columns are orthonormal.
+    """
+    rule = gram(points, order)
+    modal = analysis(points, orders, order)[:, :order]
+    return modal @ (np.sqrt(rule.weights)[:, None] * _polynomials(points, order, rule.nodes)).T
+
+
+def _diagonal(blocks: list[np.ndarray]) -> np.ndarray:
+    whole = np.zeros((sum(len(block) for block in blocks), sum(block.shape[1] for block in blocks)))
+    i = j = 0
+    for block in blocks:
+        whole[i : i + block.shape[0], j : j + block.shape[1]] = block
+        i, j = i + block.shape[0], j + block.shape[1]
+    return whole
 
 
 def tails(points: int, order: int, first: np.ndarray) -> np.ndarray:

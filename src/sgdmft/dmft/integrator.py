@@ -29,10 +29,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sgdmft._kernels import panels as kernel_panels
 from sgdmft._kernels import sweep as kernel
 from sgdmft.algorithms import Descent, Rates
-from sgdmft.dmft.history import History, transfers
+from sgdmft.dmft.history import History
 from sgdmft.errors import InvalidArgument, TooLarge
 from sgdmft.models import GaussianLeastSquares, Start, Teacher
 
@@ -117,9 +116,6 @@ class Integrator:
     distance: float = 0.5
     memory_limit: float = np.inf
     reason: int = kernel.DONE
-    _tables: tuple[np.ndarray, ...] = ()
-    _work: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
-    _gain: float = 1.0
     _ones: np.ndarray = field(default_factory=lambda: np.ones((1, 1)))
 
     @classmethod
@@ -146,12 +142,12 @@ class Integrator:
 
     def resized(self) -> None:
         """Fit the work arrays to the history, after it was made, grown or restored."""
-        past = self.history
-        self._ones = np.ones((1, len(past.end) + 1))
-        if past.compressed:
-            self._tables = transfers(past.order)
-            self._gain = 1.0 / max(self.rates.learning_rate.max(initial=0.0), 1e-300)  # from R eta, which is kept, to R
-            self._work = np.zeros((3 * past.leaf + 1, len(past.end) + 8))
+        self._ones = np.ones((1, self.history.capacity + 1))
+
+    @property
+    def _gain(self) -> float:
+        """From R eta, which is kept, to R."""
+        return 1.0 / max(self.rates.learning_rate.max(initial=0.0), 1e-300)
 
     @property
     def t(self) -> int:
@@ -167,47 +163,38 @@ class Integrator:
         Returns the number of steps taken; `reason` says why it is fewer than asked.
         """
         past, taken, total = self.history, 0, target - self.t
-        rates = self._rates(self.t, total)
+        rates, gain = self._rates(self.t, total), self._gain
         self.reason = kernel.DONE
         while taken < total and self.reason == kernel.DONE:
-            if past.compressed and past.leaf_empty() and not self._open_leaf():
+            room = self._room()
+            if past.compressed and room == past.leaf and not past.open_leaf():
                 past = self._grow()
                 continue
-            chunk = min(total - taken, self._room())
+            chunk = min(total - taken, room)
             here = slice(taken, taken + chunk)
             p_rows = self._reselection(self.t, chunk)
             if self.threads > 1 and past.n + chunk > _THREADED and len(past.ops) == 4:
                 taken += self._advance_threaded(chunk, p_rows, rates[here], out[here])
             else:
                 taken += self._compiled(chunk, p_rows, rates[here], out[here], False)
-            if past.compressed and past.leaf_room() == 0:
-                self._close_leaf()
+            if past.compressed and self.t == past.leaf_start + past.leaf:
+                self._note_reselection()
+                past.close_leaf(self.tolerance, self.distance, gain)
         return taken
 
     def _room(self) -> int:
         """Steps for which one call of the kernel may go on: P(t, s) and the coordinates change at the end of a leaf."""
         if self.history.compressed:
-            return self.history.leaf_room()
+            return self.history.leaf_start + self.history.leaf - self.t
         return self.steps if self.algorithm.batches.memoryless else 64
 
     def _compiled(self, chunk: int, p_rows: np.ndarray, rates: np.ndarray, out: np.ndarray, measure: bool) -> int:
         past = self.history
-        taken, self.reason = kernel_panels.advance(
-            past.ops, past.row, past.end, past.vec, past.state, past.counters,
-            chunk, p_rows, rates, self.equations.poly, self.equations.run, out, measure,
+        taken, self.reason = kernel.advance(
+            past.ops, past.row, past.end, past.vec, past.state, past.counters, chunk, p_rows, rates,
+            self.equations.poly, self.equations.run, out, measure, past.ops if len(past.ops) == 6 else None,
         )  # fmt: skip
         return taken
-
-    def _open_leaf(self) -> bool:
-        past = self.history
-        return kernel_panels.open_leaf(past.end, past.counters, past.panels, past.leaf)
-
-    def _close_leaf(self) -> None:
-        past = self.history
-        kernel_panels.close_leaf(
-            past.ops, past.row, past.end, past.vec, past.counters, past.panels,
-            *self._tables, past.leaf, past.phases, self.tolerance, self.distance, self._gain, past.accepted, self._work,  # type: ignore
-        )  # fmt: skip
 
     def _advance_threaded(self, chunk: int, p_rows: np.ndarray, rates: np.ndarray, out: np.ndarray) -> int:
         """`sweep.step` of a dense history with its two pairs of operators read by two threads at a time."""
@@ -241,8 +228,7 @@ class Integrator:
                 other.result()
                 kernel.update(vec, state, n, rates[i], run, drive)
                 kernel.project(vec, state, n, run)
-                past.counters[kernel_panels.COORDINATES] += 1
-                past.counters[kernel_panels.TIME] += 1
+                past.counters += 1
                 self.reason = kernel.stopped(state, run)
                 if self.reason != kernel.DONE:
                     return i + 1
@@ -263,7 +249,7 @@ class Integrator:
 
     def _grow(self) -> History:
         past = self.history
-        capacity = (3 * len(past.end) // 2 // past.leaf + 1) * past.leaf
+        capacity = 3 * past.capacity // 2 + past.leaf
         if 4.0 * len(past.ops) * capacity**2 > self.memory_limit:
             raise TooLarge(
                 f"At step {past.t} the compressed history has {past.n} coordinates and would outgrow its memory limit of "
@@ -291,6 +277,13 @@ class Integrator:
         for i in range(chunk):
             table[i, : past + i] = self.algorithm.batches.reselection(t + i, times[: past + i])
         return table
+
+    def _note_reselection(self) -> None:
+        """P(t, s) as a row of coordinates: panels must represent it too."""
+        if not self.algorithm.batches.memoryless:
+            past = self.history
+            values = self.algorithm.batches.reselection(past.t, past.times())
+            past.vec[kernel.P_ROW, : past.n] = values * past.vec[kernel.WEIGHT, : past.n]
 
     def response_row(self, times: np.ndarray) -> np.ndarray:
         """R(t, s) at past times s < t, shape (len(times),)."""

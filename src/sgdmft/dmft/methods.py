@@ -167,7 +167,9 @@ class Compressed:
 
         phases = problem.algorithm.batches.phases
         capacity = 24 * self._order * phases
-        return History.with_panels(capacity, operators=operators, order=self._order, phases=phases)
+        return History.with_panels(
+            capacity, operators=operators, order=self._order, phases=phases, limit=self._order + 4
+        )
 
     @property
     def _order(self) -> int:

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdmft._kernels import panels as kernel_panels
 from sgdmft._kernels import sweep as kernel
 from sgdmft.algorithms import Descent
 from sgdmft.dmft.history import History
@@ -75,7 +74,7 @@ class PointwiseIntegrator(Integrator):
             if measure:
                 return 0
             self._step(model(Q), rates[i])
-            past.counters[[kernel_panels.COORDINATES, kernel_panels.TIME, kernel_panels.LEAF_FILL]] += 1
+            past.counters += 1
             self.reason = kernel.stopped(past.state, run)
             if self.reason != kernel.DONE:
                 return i + 1
@@ -93,9 +92,9 @@ class PointwiseIntegrator(Integrator):
         if n:
             D[n - 1] -= beta
         vec[kernel.SC_ROW, : n + 1] = -sigma.correlation[0, 1:] * w
-        for operator, line in ((kernel.C, kernel.C_ROW), (kernel.R, kernel.R_ROW)):
-            ops[operator, row[n] : row[n] + n] = vec[line, :n]
-        ops[kernel.C, row[n] + n], ops[kernel.R, row[n] + n] = 0.5 * state[kernel.C_NOW], 0.0
+        vec[kernel.C_ROW, n], vec[kernel.R_ROW, n] = 0.5 * state[kernel.C_NOW], 0.0
+        ops[:, row[n] : row[n + 1]] = 0.0
+        ops[:, row[n] : row[n] + n + 1] = vec[[kernel.C_ROW, kernel.R_ROW], : n + 1]
         vec[kernel.R_ROW, : n + 1] = vec[kernel.X2, : n + 1] = 0.0
         kernel.both(ops[kernel.C], row, end, n + 1, D, D, vec[kernel.X1], vec[kernel.X2])
         kernel.both(ops[kernel.R], row, end, n + 1, vec[kernel.SC_ROW], D, vec[kernel.VALUE], vec[kernel.R_ROW])

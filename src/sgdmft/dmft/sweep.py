@@ -185,7 +185,7 @@ def _trajectory(
     past = integrator.history
     attributes: dict[str, Any] = {"method": repr(method), "seconds": seconds, "coordinates": past.n}
     if past.compressed:
-        attributes["largest_truncation"] = float(past.accepted[0])
+        attributes["largest_truncation"] = past.accepted
     if problem.linearized:
         attributes["linearized"] = "in the magnetization"
     return Trajectory.build(
@@ -257,7 +257,6 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
 # -- checkpoints ---------------------------------------------------------------------------------------------------
 
-_STATE = ("ops", "row", "end", "vec", "state", "counters", "panels", "accepted")
 _RECORD = ("times", "values", "count", "saved", "rows", "label_response", "rows_count")
 
 
@@ -275,7 +274,7 @@ def _key(problem: Problem, method: Dense | Compressed) -> str:
 
 
 def _store(checkpoint: Checkpoint, key: str, integrator: Integrator, record: _Record) -> None:
-    arrays = {f"history_{name}": getattr(integrator.history, name) for name in _STATE}
+    arrays = {f"history_{name}": values for name, values in integrator.history.arrays().items()}
     arrays |= {f"record_{name}": np.asarray(getattr(record, name)) for name in _RECORD}
     checkpoint.write(key, arrays)
 
@@ -284,8 +283,8 @@ def _restore(checkpoint: Checkpoint, key: str, integrator: Integrator, record: _
     arrays = checkpoint.read(key)
     if arrays is None:
         return
-    for name in _STATE:
-        setattr(integrator.history, name, arrays[f"history_{name}"])
+    kept = {name.removeprefix("history_"): values for name, values in arrays.items() if name.startswith("history_")}
+    integrator.history = integrator.history.restored(kept)
     for name in _RECORD:
         value = arrays[f"record_{name}"]
         setattr(record, name, int(value) if value.ndim == 0 else value)
