@@ -64,22 +64,21 @@ def truncation(ops, row, vec, n, recent, start, phases, points, gain, tolerance,
 
 
 @njit(**_INNER)
-def _columns(source, target, length, start, phases, T, parent):
+def _columns(source, target, length, start, phases, T, run):
     """Copy a row of `length` coordinates, the run at `start` replaced; zeros behind."""
-    count, order = T.shape
+    order, count = T.shape
     behind = start + count * phases
     shift = (count - order) * phases
     for s in range(start):
         target[s] = source[s]
     for phase in range(phases):
-        for j in range(order):
-            parent[j] = 0.0
         for a in range(count):
-            value = source[start + a * phases + phase]
-            for j in range(order):
-                parent[j] += T[a, j] * value
+            run[a] = source[start + a * phases + phase]
         for j in range(order):
-            target[start + j * phases + phase] = parent[j]
+            value, column = 0.0, T[j]
+            for a in range(count):
+                value += column[a] * run[a]
+            target[start + j * phases + phase] = value
     for s in range(behind, length):
         target[s - shift] = source[s]
     for s in range(length - shift, target.shape[0]):
@@ -105,12 +104,12 @@ def _add(M, row, start, phases, factors, a, last, stop, target):
 
 
 @njit(**_OPTIONS)
-def replace(ops, row, end, vec, n, start, phases, parts, T, weights, work, parent):
+def replace(ops, row, end, vec, n, start, phases, parts, T, weights, work, run):
     """Replace the run of coordinates at `start` by T^T times it, in rows and columns of all operators; the new n.
 
     The run is one panel or two: parts = 0, m or 0, m', m, in coordinates of a phase.
     """
-    count, order = T.shape
+    order, count = T.shape
     width = order * phases
     behind = start + count * phases
     shift = (count - order) * phases
@@ -125,21 +124,23 @@ def replace(ops, row, end, vec, n, start, phases, parts, T, weights, work, paren
                     first, last = parts[part], parts[part + 1] - 1
                     stop = start + parts[part + 1] * phases  # all rows of a panel end there at the latest
                     for a in range(first, last + 1, 4):
-                        _add(M, row, start + phase, phases, T[:, j], a, last, stop, target)
+                        _add(M, row, start + phase, phases, T[j], a, last, stop, target)
         for v in range(start, n - shift):
             if v < start + width:
                 source, length = work[v - start], behind
             else:
                 source, length = M[row[v + shift] : row[v + shift + 1]], end[v + shift]
-            _columns(source, M[row[v] : row[v + 1]], length, start, phases, T, parent)
+            _columns(source, M[row[v] : row[v + 1]], length, start, phases, T, run)
     for line in LINES:
         for s in range(n):
             work[0, s] = vec[line, s]
-        _columns(work[0], vec[line, : n - shift], n, start, phases, T, parent)
+        _columns(work[0], vec[line, : n - shift], n, start, phases, T, run)
     for v in range(behind, n):
         vec[WEIGHT, v - shift] = vec[WEIGHT, v]
         end[v - shift] = end[v] - shift
     for v in range(width):
         vec[WEIGHT, start + v] = weights[v // phases]
         end[start + v] = start + width
+    for v in range(n - shift, n):
+        end[v] = v + 1
     return n - shift

@@ -77,15 +77,26 @@ def analysis(points: int, orders: tuple[int, ...], limit: int) -> np.ndarray:
     return np.hstack([inner, nodal.T - inner @ whole.T])
 
 
-@functools.cache
-def transfer(points: int, orders: tuple[int, ...], order: int) -> np.ndarray:
-    """Coordinates of the parts from those of the whole, `order` nodes on `points` points, shape (m, order).
+class Transfer(NamedTuple):
+    """From the coordinates of one or two parts of a panel to those of the whole: `matrix`, of shape (order, m).
 
-    The transpose projects. Where no part has a lower order, polynomials are kept and the columns are orthonormal.
+    It projects; its transpose embeds. Where no part has a lower order, polynomials are kept and the rows are orthonormal.
+    `roots` of the weights of the panel, shape (order,), and `bounds` of the parts: 0, m or 0, m', m.
     """
+
+    matrix: np.ndarray
+    roots: np.ndarray
+    bounds: np.ndarray
+
+
+@functools.cache
+def transfer(points: int, orders: tuple[int, ...], order: int) -> Transfer:
+    """For a panel of `points` points and `order` nodes, and its parts with the given `orders`."""
     rule = gram(points, order)
-    modal = analysis(points, orders, order)[:, :order]
-    return modal @ (np.sqrt(rule.weights)[:, None] * _polynomials(points, order, rule.nodes)).T
+    roots = np.sqrt(rule.weights)
+    nodal = roots[:, None] * _polynomials(points, order, rule.nodes)
+    matrix = nodal @ analysis(points, orders, order)[:, :order].T
+    return Transfer(matrix, roots, np.cumsum((0, *orders)))
 
 
 def _diagonal(blocks: list[np.ndarray]) -> np.ndarray:

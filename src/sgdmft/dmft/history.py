@@ -50,6 +50,7 @@ class History:
     panels: list[Panel] = field(default_factory=list)
     accepted: float = 0.0
     _work: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
+    _run: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     @property
     def t(self) -> int:
@@ -106,6 +107,7 @@ class History:
             limit=limit,
             phases=phases,
             _work=np.zeros((widest, capacity)) if order > 1 else np.zeros((1, 1)),
+            _run=np.zeros(2 * widest),
         )
 
     def grown(self, capacity: int) -> History:
@@ -137,20 +139,16 @@ class History:
 
     def span(self, panel: Panel) -> int:
         """Steps of a panel."""
-        return self.leaf << panel.level
+        return self.order * self.phases << panel.level
 
     @property
     def leaf_start(self) -> int:
         """First step of the leaf that is being filled."""
         return self.panels[-1].start + self.span(self.panels[-1]) if self.panels else 0
 
-    def open_leaf(self) -> bool:
-        """Room for the coordinates of a leaf, one per step; False if there is none."""
-        n = self.n
-        if n + self.leaf > self.capacity:
-            return False
-        self.end[n : n + self.leaf] = np.arange(n + 1, n + self.leaf + 1)
-        return True
+    def has_room(self) -> bool:
+        """Whether the coordinates of one more leaf fit in, one per step."""
+        return self.n + self.leaf <= len(self.end)
 
     def close_leaf(self, tolerance: float, distance: float, gain: float) -> None:
         """The full leaf becomes a panel; then everything that is due is tried, from the newest panel to the oldest.
@@ -201,8 +199,7 @@ class History:
         )
         if order:
             self.accepted = max(self.accepted, float(worst[order]))
-            weights = np.sqrt(gram(points, order).weights)
-            matrix, parts = transfer(points, orders, order), np.cumsum((0, *orders))
+            matrix, weights, parts = transfer(points, orders, order)
             n = kernel_panels.replace(
                 self.ops,
                 self.row,

@@ -116,6 +116,7 @@ class Integrator:
     distance: float = 0.5
     memory_limit: float = np.inf
     reason: int = kernel.DONE
+    _gain: float = 1.0
     _ones: np.ndarray = field(default_factory=lambda: np.ones((1, 1)))
 
     @classmethod
@@ -143,11 +144,7 @@ class Integrator:
     def resized(self) -> None:
         """Fit the work arrays to the history, after it was made, grown or restored."""
         self._ones = np.ones((1, self.history.capacity + 1))
-
-    @property
-    def _gain(self) -> float:
-        """From R eta, which is kept, to R."""
-        return 1.0 / max(self.rates.learning_rate.max(initial=0.0), 1e-300)
+        self._gain = 1.0 / max(self.rates.learning_rate.max(initial=0.0), 1e-300)  # from R eta, which is kept, to R
 
     @property
     def t(self) -> int:
@@ -163,11 +160,11 @@ class Integrator:
         Returns the number of steps taken; `reason` says why it is fewer than asked.
         """
         past, taken, total = self.history, 0, target - self.t
-        rates, gain = self._rates(self.t, total), self._gain
+        rates = self._rates(self.t, total)
         self.reason = kernel.DONE
         while taken < total and self.reason == kernel.DONE:
             room = self._room()
-            if past.compressed and room == past.leaf and not past.open_leaf():
+            if past.compressed and room == past.leaf and not past.has_room():
                 past = self._grow()
                 continue
             chunk = min(total - taken, room)
@@ -179,7 +176,7 @@ class Integrator:
                 taken += self._compiled(chunk, p_rows, rates[here], out[here], False)
             if past.compressed and self.t == past.leaf_start + past.leaf:
                 self._note_reselection()
-                past.close_leaf(self.tolerance, self.distance, gain)
+                past.close_leaf(self.tolerance, self.distance, self._gain)
         return taken
 
     def _room(self) -> int:

@@ -32,7 +32,7 @@ class _Record:
     """What is kept of a run so far: one-time quantities at the recorded steps, rows at the saved times."""
 
     def __init__(self, problem: Problem) -> None:
-        self.times = problem.save.recorded(problem.steps)
+        self.times = np.append(problem.save.recorded(problem.steps), 2 * problem.steps + 1)  # room for a last one
         self.values = np.zeros((len(self.times), 4))
         self.count = 0
         self.replicas = problem.replicas
@@ -51,8 +51,7 @@ class _Record:
 
     def add_last(self, t: int, out: np.ndarray) -> None:
         """Quantities at the step the run ended at; it is kept even if it was not to be recorded."""
-        self.times = np.append(self.times[: self.count], t)
-        self.values = np.vstack([self.values[: self.count], out])
+        self.times[self.count], self.values[self.count] = t, out
         self.count += 1
 
     def add_row(self, run: Integrator) -> None:
