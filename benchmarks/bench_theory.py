@@ -3,12 +3,14 @@
     pytest benchmarks/bench_theory.py --benchmark-only -n 0 -s
 
 Everything compared is measured side by side in one run: machines are shared. `python benchmarks/bench_theory.py` draws
-how the time per step and the number of coordinates grow up to 10^6 steps, into docs/compressed.png.
+how the time per step and the number of coordinates grow up to 10^6 steps, into docs/compressed.png (`... 1e7`: up to
+10^7 for the coarsest tolerance); `python benchmarks/bench_theory.py memory` measures the memory of 10^7 steps.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -200,8 +202,11 @@ def bench_start(benchmark, capsys):
     announce(capsys, f"start: first {seconds[0]:.1f} s (target 10), then {min(seconds[1:]):.1f} s (target 1.5)")
 
 
-def growth(steps: int = 10**6, tolerances: tuple[float, ...] = (1e-6, 1e-8, 1e-10)) -> None:
-    """Time per step and coordinates against t for alpha = 1, b = 1, where nothing is recovered; a figure and a table."""
+def growth(longest: int = 10**6, tolerances: tuple[float, ...] = (1e-6, 1e-8, 1e-10)) -> None:
+    """Time per step and coordinates against t for alpha = 1, b = 1, where nothing is recovered; a figure and a table.
+
+    Up to 10^6 steps for each tolerance, and up to `longest` for the first.
+    """
     from matplotlib.figure import Figure
 
     model, algorithm = sg.GaussianLeastSquares(alpha=1.0), ALGORITHMS["b = 1"]
@@ -209,8 +214,8 @@ def growth(steps: int = 10**6, tolerances: tuple[float, ...] = (1e-6, 1e-8, 1e-1
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for tolerance in tolerances:
-        method = sg.Compressed(tolerance=tolerance)
-        order = method.order or 0
+        steps = max(longest, 10**6) if tolerance == tolerances[0] else 10**6
+        order = sg.Compressed(tolerance=tolerance).order or 0
         run = Integrator.begin(
             model,
             algorithm,
@@ -222,16 +227,20 @@ def growth(steps: int = 10**6, tolerances: tuple[float, ...] = (1e-6, 1e-8, 1e-1
             tolerance=tolerance,
         )
         rows, total = [], 0.0
-        for mark in np.unique(np.geomspace(100, steps, 33).astype(int)):
+        for mark in np.unique(np.append(np.geomspace(100, 10**6, 33), np.geomspace(10**6, steps, 9)).astype(int)):
             out = np.zeros((mark - run.t, 4))
             first, began = run.t, time.perf_counter()
             run.advance(int(mark), out)
             elapsed = time.perf_counter() - began
             total += elapsed
             rows.append((mark, run.history.n, 1e6 * elapsed / (mark - first)))
-        print(
-            f"tolerance {tolerance:g}: n = {run.history.n} at {steps} steps, {rows[-1][2]:.0f} us/step, in all {total:.1f} s"
-        )
+            if mark >= 10**6:
+                print(
+                    f"tolerance {tolerance:g}, {mark} steps: n = {run.history.n}, {rows[-1][2]:.0f} us/step, in all {total:.1f} s; "
+                    f"m = {out[-1, 0]:.12f}, C = {out[-1, 1]:.12f}; history {run.history.nbytes / 1e6:.0f} MB, "
+                    f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB",
+                    flush=True,
+                )
         t, n, microseconds = np.array(rows).T
         left.semilogx(t, n, "o-", ms=3, label=f"tolerance {tolerance:g}")
         right.semilogx(t, microseconds, "o-", ms=3)
@@ -242,5 +251,18 @@ def growth(steps: int = 10**6, tolerances: tuple[float, ...] = (1e-6, 1e-8, 1e-1
     figure.savefig(Path(__file__).resolve().parent.parent / "docs" / "compressed.png", dpi=150)
 
 
+def memory_of_a_long_run(steps: int = 10**7) -> None:
+    """Peak memory of `solve` over that many steps, every one of them recorded."""
+    began = time.perf_counter()
+    theory = sg.solve(
+        sg.GaussianLeastSquares(alpha=1.0), ALGORITHMS["b = 1"], steps=steps, method=sg.Compressed(tolerance=1e-6)
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(f"{len(theory.time) - 1} steps in {time.perf_counter() - began:.0f} s, peak memory {peak:.0f} MB")
+
+
 if __name__ == "__main__":
-    growth(int(float(sys.argv[1])) if len(sys.argv) > 1 else 10**6)
+    if sys.argv[1:2] == ["memory"]:
+        memory_of_a_long_run(int(float(sys.argv[2])) if len(sys.argv) > 2 else 10**7)
+    else:
+        growth(int(float(sys.argv[1])) if len(sys.argv) > 1 else 10**6)

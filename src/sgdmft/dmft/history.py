@@ -89,8 +89,11 @@ class History:
     def with_panels(
         cls, capacity: int, *, operators: int, order: int, phases: int, limit: int | None = None
     ) -> History:
-        """An empty history of at most `capacity` coordinates: leaves of `order` steps per phase, panels of order <= `limit`."""
-        limit = order if limit is None else limit
+        """An empty history of at most `capacity` coordinates: leaves of `order` steps per phase, panels of order <= `limit`.
+
+        By default `limit` is order + 4: then fewer panels are refused for want of a few nodes.
+        """
+        limit = order + 4 if limit is None else limit
         widest = max(order, limit) * phases
         # Lower triangles packed row by row: room for the panel that the last of four rows read together may lie in,
         # in whole cache lines.
@@ -201,18 +204,7 @@ class History:
             self.accepted = max(self.accepted, float(worst[order]))
             matrix, weights, parts = transfer(points, orders, order)
             n = kernel_panels.replace(
-                self.ops,
-                self.row,
-                self.end,
-                self.vec,
-                n,
-                at,
-                phases,
-                parts,
-                matrix,
-                weights,
-                self._work,
-                np.empty(order),
+                self.ops, self.row, self.end, self.vec, n, at, phases, parts, matrix, weights, self._work, self._run
             )
             self.counters[kernel.COORDINATES] = n
         return order

@@ -122,8 +122,8 @@ class Dense:
 class Compressed:
     """The causal sweep with a compressed past: every unit step exact, time T log^2 T, memory log^2 T.
 
-    The past is cut into panels, aligned dyadic intervals with `order` coordinates each, that merge as they recede. Two
-    panels merge only where their parent represents the recent rows of C, R, L and G within `tolerance`.
+    The past is cut into panels, aligned dyadic intervals, that merge as they recede. Two panels merge only where their
+    parent represents the recent rows of C, R, L and G within `tolerance`, and it keeps no more coordinates than that takes.
 
     Parameters
     ----------
@@ -131,7 +131,8 @@ class Compressed:
         Error in C(t,s) and R(t,s) that a merge may bring where they are read off. m(t), C(t,t) and the loss depend on it in
         second order and are usually right to rounding.
     order : int, default 2 - log10(tolerance), from 4 to 16
-        Coordinates of a panel (and steps of a leaf): 12 at the default tolerance. It sets the speed, not the error.
+        Steps of a leaf, the newest, exact panels: 12 at the default tolerance; a merged panel has at most 4 coordinates
+        more. It sets the speed, not the error.
     separation : float, default 0.5
         A panel keeps at least this many of its lengths from the present and from time 0.
     memory_limit : float, default 8e9
@@ -167,9 +168,7 @@ class Compressed:
 
         phases = problem.algorithm.batches.phases
         capacity = 24 * self._order * phases
-        return History.with_panels(
-            capacity, operators=operators, order=self._order, phases=phases, limit=self._order + 4
-        )
+        return History.with_panels(capacity, operators=operators, order=self._order, phases=phases)
 
     @property
     def _order(self) -> int:
