@@ -236,7 +236,8 @@ def growth(longest: int = 10**6, tolerances: tuple[float, ...] = (1e-6, 1e-8, 1e
             rows.append((mark, run.history.n, 1e6 * elapsed / (mark - first)))
             if mark >= 10**6:
                 print(
-                    f"tolerance {tolerance:g}, {mark} steps: n = {run.history.n}, {rows[-1][2]:.0f} us/step, in all {total:.1f} s; "
+                    f"tolerance {tolerance:g}, {mark} steps: n = {run.history.n}, {rows[-1][2]:.0f} us/step, "
+                    f"in all {total:.1f} s; "
                     f"m = {out[-1, 0]:.12f}, C = {out[-1, 1]:.12f}; history {run.history.nbytes / 1e6:.0f} MB, "
                     f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB",
                     flush=True,

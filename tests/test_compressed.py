@@ -174,6 +174,43 @@ def test_tails_of_the_basis(points):
         np.testing.assert_allclose(tails(points, order, first) @ nodal, exact, rtol=1e-10, atol=1e-10 * exact.max())
 
 
+ROWS = {"C": kernel.C, "R": kernel.R, "L": kernel.L, "G": kernel.G}
+LINES = {
+    "C(t,.)": kernel.C_ROW,
+    "R(t,.)": kernel.R_ROW,
+    "m": kernel.MAGNETIZATION,
+    "f(m)": kernel.TEACHER,
+    "C12(t,.)": kernel.C12_ROW,
+    "P(t,.)": kernel.P_ROW,
+}
+
+
+@pytest.mark.parametrize("where", [None, *ROWS, *LINES])
+@pytest.mark.parametrize("age", [0, 7])
+@pytest.mark.parametrize("size", [0.1, 0.005])
+def test_every_recent_row_is_asked_before_a_merge(where, age, size):
+    """A pair of leaves in which one row alone, stored or current, is rough stays a pair.
+
+    Of rows that only enter sums the square counts, of rows that are read off (C, R, P) the size.
+    """
+    past = History.with_panels(200, operators=4, order=8, phases=1)
+    for _ in range(6):
+        past.counters += past.leaf
+        rough = size * np.cos(np.pi * np.arange(past.n))
+        past.vec[: kernel.P_ROW + 1, : past.n] = 1.0
+        for op in range(4):
+            for v in range(past.n - past.leaf, past.n):
+                past.ops[op, past.row[v] : past.row[v] + v + 1] = 1.0
+                if where in ROWS and op == ROWS[where] and v == past.n - 1 - age:
+                    past.ops[op, past.row[v] : past.row[v] + v + 1] += rough[: v + 1]
+        if where in LINES:
+            past.vec[LINES[where], : past.n] += rough
+        past.close_leaf(tolerance=1e-3, distance=0.5, gain=1.0)
+    levels = [panel.level for panel in past.panels]
+    refused = where is not None and (size == 0.1 or where[0] in "CRP")
+    assert (max(levels) == 0) == refused, levels
+
+
 def test_two_tolerances_find_the_same_recovery():
     """Full batch near the talk's threshold: thousands of steps on the plateau, one event."""
     model = sg.GaussianLeastSquares(alpha=2.0)

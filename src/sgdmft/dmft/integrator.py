@@ -16,8 +16,8 @@ Given C(t,.), R(t,.), m(t) and all earlier rows, with P(t,s) of the minibatch sc
     R(t+1,t') = sum_s D(t,s) R(s,t'),       R(t+1,t) = 1                                                               (4.9)
     C(t+1,t') = sum_s D(t,s) C(s,t') + eta kappa m(t') + eta sum_{s<t'} alpha G f'(C) eta_s R(t',s)                    (4.10)
 
-and C(t+1,t+1) from the same formula plus 2 eta T. Source: [KamaliUrbani2023a] for Bernoulli batches (P = 1). `sweep.step`
-is these lines in compiled form; here stands what surrounds it: schedules, chunks, saved rows, and the memory.
+and C(t+1,t+1) from the same formula plus 2 eta T. Source: [KamaliUrbani2023a] for Bernoulli batches (P = 1). `advance` in
+`sgdmft._kernels.sweep` is these lines in compiled form; here stands what surrounds it: schedules, chunks, saved rows, and the memory.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class Integrator:
         return taken
 
     def _advance_threaded(self, chunk: int, p_rows: np.ndarray, rates: np.ndarray, out: np.ndarray) -> int:
-        """`sweep.step` of a dense history with its two pairs of operators read by two threads at a time."""
+        """`sweep.advance` on a dense history with its two pairs of operators read by two threads at a time."""
         past, poly, run = self.history, self.equations.poly, self.equations.run
         ops, row, end, vec, state = past.ops, past.row, past.end, past.vec, past.state
         with ThreadPoolExecutor(1) as pool:
