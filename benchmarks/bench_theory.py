@@ -259,7 +259,8 @@ def memory_of_a_long_run(steps: int = 10**7) -> None:
         sg.GaussianLeastSquares(alpha=1.0), ALGORITHMS["b = 1"], steps=steps, method=sg.Compressed(tolerance=1e-6)
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(f"{len(theory.time) - 1} steps in {time.perf_counter() - began:.0f} s, peak memory {peak:.0f} MB")
+    n = theory.dataset.attrs["coordinates"]
+    print(f"{len(theory.time) - 1} steps in {time.perf_counter() - began:.0f} s, n = {n}, peak memory {peak:.0f} MB")
 
 
 if __name__ == "__main__":

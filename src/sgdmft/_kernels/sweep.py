@@ -51,7 +51,7 @@ ROWS = (C_ROW, R_ROW, L_ROW, G_ROW)
 DONE, DIVERGED, RECOVERED = range(3)
 
 
-@njit(**_OPTIONS)
+@njit(**_INNER)
 def both(matrix, row, end, n, x, a, product, transposed):
     """product[v] = sum_s M(v,s) x(s) and transposed[s] += sum_v a(v) M(v,s), from one reading of M (n rows)."""
     v = 0
@@ -95,7 +95,7 @@ def _value(coefficients, x):
     return y
 
 
-@njit(**_OPTIONS)
+@njit(**_INNER)
 def kernels(vec, state, n, p_row, poly, run):
     """Rows of the covariance K(t,.) of xi, of the kernel k(t,.) = f'(C) R eta and of k P; returns K(t,t)."""
     w, c_row, r_row, fm_hat = vec[WEIGHT], vec[C_ROW], vec[R_ROW], vec[TEACHER]
@@ -118,7 +118,7 @@ def kernels(vec, state, n, p_row, poly, run):
     return _value(poly[POLY_F], state[C_NOW]) + run[OFFSET] - 2.0 * fm
 
 
-@njit(**_OPTIONS)
+@njit(**_INNER)
 def memory(ops, row, vec, state, n, p_row, rates, poly, run, K_tt, out, first, last):
     """Rows L(t,.) and G(t,.), the loss, the memory kernels and D(t,.); t becomes coordinate n. Returns eta kappa.
 
@@ -291,3 +291,21 @@ def advance(ops, row, end, vec, state, counters, steps, p_rows, rates, poly, run
         if reason != DONE:
             return i + 1, reason
     return steps, DONE
+
+
+# The stages of a step for Python, where two threads share it. Apart, as most runs need no such entry points.
+
+
+@njit(**_OPTIONS)
+def call_both(matrix, row, end, n, x, a, product, transposed):
+    both(matrix, row, end, n, x, a, product, transposed)
+
+
+@njit(**_OPTIONS)
+def call_kernels(vec, state, n, p_row, poly, run):
+    return kernels(vec, state, n, p_row, poly, run)
+
+
+@njit(**_OPTIONS)
+def call_memory(ops, row, vec, state, n, p_row, rates, poly, run, K_tt, out, first):
+    return memory(ops, row, vec, state, n, p_row, rates, poly, run, K_tt, out, first, False)

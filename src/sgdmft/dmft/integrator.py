@@ -17,7 +17,7 @@ Given C(t,.), R(t,.), m(t) and all earlier rows, with P(t,s) of the minibatch sc
     C(t+1,t') = sum_s D(t,s) C(s,t') + eta kappa m(t') + eta sum_{s<t'} alpha G f'(C) eta_s R(t',s)                    (4.10)
 
 and C(t+1,t+1) from the same formula plus 2 eta T. Source: [KamaliUrbani2023a] for Bernoulli batches (P = 1). `advance` in
-`sgdmft._kernels.sweep` is these lines in compiled form; here stands what surrounds it: schedules, chunks, saved rows, and the memory.
+`sgdmft._kernels.sweep` is these lines in compiled form; here stands what surrounds it: schedules, chunks, saved rows, memory.
 """
 
 from __future__ import annotations
@@ -200,25 +200,25 @@ class Integrator:
         with ThreadPoolExecutor(1) as pool:
             for i in range(chunk):
                 n, p_row = past.n, p_rows[min(i, len(p_rows) - 1)]
-                K_tt = kernel.kernels(vec, state, n, p_row, poly, run)
+                K_tt = kernel.call_kernels(vec, state, n, p_row, poly, run)
                 other = pool.submit(
-                    kernel.both, ops[kernel.L], row, end, n,
+                    kernel.call_both, ops[kernel.L], row, end, n,
                     vec[kernel.K_ROW], vec[kernel.KERNEL_P], vec[kernel.A_ROW], vec[kernel.L_ROW],
                 )  # fmt: skip
-                kernel.both(
+                kernel.call_both(
                     ops[kernel.G], row, end, n,
                     vec[kernel.KERNEL], vec[kernel.KERNEL_P], vec[kernel.X1], vec[kernel.X2],
                 )  # fmt: skip
                 other.result()
-                drive = kernel.memory(
+                drive = kernel.call_memory(
                     ops, row, vec, state, n, p_row, rates[i], poly, run, K_tt, out[i],
-                    self.t == 0, False,
+                    self.t == 0,
                 )  # fmt: skip
                 other = pool.submit(
-                    kernel.both, ops[kernel.C], row, end, n + 1,
+                    kernel.call_both, ops[kernel.C], row, end, n + 1,
                     vec[kernel.D_ROW], vec[kernel.D_ROW], vec[kernel.X1], vec[kernel.X2],
                 )  # fmt: skip
-                kernel.both(
+                kernel.call_both(
                     ops[kernel.R], row, end, n + 1,
                     vec[kernel.SC_ROW], vec[kernel.D_ROW], vec[kernel.VALUE], vec[kernel.R_ROW],
                 )  # fmt: skip

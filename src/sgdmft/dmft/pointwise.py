@@ -96,7 +96,7 @@ class PointwiseIntegrator(Integrator):
         ops[:, row[n] : row[n + 1]] = 0.0
         ops[:, row[n] : row[n] + n + 1] = vec[[kernel.C_ROW, kernel.R_ROW], : n + 1]
         vec[kernel.R_ROW, : n + 1] = vec[kernel.X2, : n + 1] = 0.0
-        kernel.both(ops[kernel.C], row, end, n + 1, D, D, vec[kernel.X1], vec[kernel.X2])
-        kernel.both(ops[kernel.R], row, end, n + 1, vec[kernel.SC_ROW], D, vec[kernel.VALUE], vec[kernel.R_ROW])
+        kernel.call_both(ops[kernel.C], row, end, n + 1, D, D, vec[kernel.X1], vec[kernel.X2])
+        kernel.call_both(ops[kernel.R], row, end, n + 1, vec[kernel.SC_ROW], D, vec[kernel.VALUE], vec[kernel.R_ROW])
         kernel.update(vec, state, n, rates, self.equations.run, -eta * sigma.response[0, 0])
         kernel.project(vec, state, n, self.equations.run)
