@@ -157,12 +157,12 @@ def bench_step_against_reading_its_operators(benchmark, capsys, begin=20000, cou
 
 
 @pytest.mark.benchmark(group="long runs")
-def bench_late_recovery_at_two_tolerances(benchmark, capsys):
+def bench_late_recovery_at_three_tolerances(benchmark, capsys):
     """Full batch, alpha = 1.5, m(0) = 0.1: the signal is found after some 2.8e5 steps."""
     found, seconds = [], []
 
     def work():
-        for tolerance in (1e-6, 1e-8):
+        for tolerance in (1e-6, 1e-7, 1e-8):
             began = time.perf_counter()
             theory = sg.solve(
                 TALK,
@@ -177,9 +177,9 @@ def bench_late_recovery_at_two_tolerances(benchmark, capsys):
     benchmark.pedantic(work, rounds=1, iterations=1)
     announce(
         capsys,
-        f"recovery at steps {found} (tolerances 1e-6, 1e-8) in {seconds[0]:.1f} s, {seconds[1]:.1f} s (target 20 s)",
+        f"recovery at steps {found} (tolerances 1e-6, 1e-7, 1e-8) in {', '.join(f'{s:.1f}' for s in seconds)} s (target 20 s)",
     )
-    assert found[0] == found[1]
+    assert len(set(found)) == 1
 
 
 @pytest.mark.benchmark(group="start")
@@ -243,7 +243,7 @@ def growth(longest: int = 10**6, tolerances: tuple[float, ...] = (1e-6, 1e-8, 1e
                     flush=True,
                 )
         t, n, microseconds = np.array(rows).T
-        left.semilogx(t, n, "o-", ms=3, label=f"tolerance {tolerance:g}")
+        left.semilogx(t, n, "o-", ms=3, label=rf"tolerance $10^{{{round(np.log10(tolerance))}}}$")
         right.semilogx(t, microseconds, "o-", ms=3)
     left.set(xlabel="step $t$", ylabel="coordinates $n$", ylim=(0, None))
     left.legend(frameon=False)
