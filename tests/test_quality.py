@@ -1,8 +1,6 @@
-"""Lint, format, types and layers: the same tools as by hand, over the whole repository.
+"""Lint, format, types and layers: the same tools as by hand, over the whole repository, side by side."""
 
-The tools are started when this file is collected and run beside the other tests.
-"""
-
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -20,19 +18,21 @@ TOOLS = {
 }
 
 
-def start(command):
-    output = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by the test
-    done = subprocess.Popen([BIN / command[0], *command[1:]], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
-    return done, output
-
-
-RUNNING = {name: start(command) for name, command in TOOLS.items()}
+@pytest.fixture(scope="module")
+def running():
+    with contextlib.ExitStack() as stack:
+        started = {}
+        for name, (tool, *options) in TOOLS.items():
+            output = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
+            command = [BIN / tool, *options]
+            process = stack.enter_context(subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT))
+            started[name] = process, output
+        yield started
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_tool_is_content(name):
-    process, output = RUNNING[name]
+def test_tool_is_content(name, running):
+    process, output = running[name]
     code = process.wait()
-    with output:
-        output.seek(0)
-        assert code == 0, f"{' '.join(map(str, TOOLS[name]))}\n{output.read()}"
+    output.seek(0)
+    assert code == 0, f"{' '.join(TOOLS[name])}\n{output.read()}"
