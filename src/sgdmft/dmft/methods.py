@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Bytes per second that a step reads its operators at, measured on a server core of 2023; for estimates only.
 _SPEED_DENSE, _SPEED_CACHE = 2.0e10, 3.0e10
-_SECONDS_PER_STEP = 8e-6
+_STEP_DENSE, _STEP_COMPRESSED = 8e-6, 1.5e-5  # seconds of a step beside that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class Dense:
         T = problem.steps
         operators = 6 if problem.replicas else 4
         memory = 4.0 * operators * T * (T + 8.0) + _output(problem)
-        seconds = operators * 4 / 3 * T**3 / _SPEED_DENSE / min(self.cores, 2) + _SECONDS_PER_STEP * T
+        seconds = operators * 4 / 3 * T**3 / _SPEED_DENSE / min(self.cores, 2) + _STEP_DENSE * T
         return Estimate(method="Dense", steps=T, memory=memory, seconds=seconds)
 
     @property
@@ -157,9 +157,9 @@ class Compressed:
         T = max(problem.steps, 1)
         operators = 6 if problem.replicas else 4
         p, phases = self._order, problem.algorithm.batches.phases
-        n = min(float(T), 2.6 * p * phases * max(1.0, math.log2(max(T / (p * phases), 2.0))))
+        n = min(float(T), 2.2 * p * phases * max(1.0, math.log2(max(T / (p * phases), 2.0))))
         memory = 4 * operators * 5.0 * n * n + _output(problem)
-        seconds = T * (operators * 4.0 * n * n / _SPEED_CACHE + _SECONDS_PER_STEP)
+        seconds = T * (operators * 4.0 * n * n / _SPEED_CACHE + _STEP_COMPRESSED)
         return Estimate(method="Compressed", steps=problem.steps, memory=memory, seconds=seconds)
 
     def history(self, problem: Problem, operators: int) -> History:
