@@ -231,6 +231,25 @@ def test_two_tolerances_find_the_same_recovery():
     assert 1000 < steps[0] < 20000
 
 
+def test_integrated_response_over_parts_of_long_panels():
+    """chi sums R over thousands of steps of one panel: what a panel loses of R must be small as a sum, too."""
+    model, algorithm, steps = sg.GaussianLeastSquares(alpha=1.0), sg.GradientDescent(0.1), 15000
+    save = sg.Save(two_time=[*range(100, 1500, 200), *range(1500, steps + 1, 500)], every=100)
+    coarse, fine = (
+        sg.solve(model, algorithm, steps=steps, save=save, method=sg.Compressed(tolerance=tolerance))
+        for tolerance in (1e-3, 1e-6)
+    )
+    assert np.abs(coarse["integrated_response"] - fine["integrated_response"]).max() < 3e-3
+
+
+def test_a_short_run_of_many_phases_takes_little_memory():
+    """Room for 24 leaves of 12 epochs of 1000 steps would be a terabyte; the run has 30 steps."""
+    algorithm = sg.Descent(learning_rate=1e-4, batches=sg.Cyclic(1000))
+    run = sg.solve(TALK, algorithm, steps=30, method=sg.Compressed())
+    exact = sg.solve(TALK, algorithm, steps=30, method=sg.Dense())
+    np.testing.assert_allclose(run.norm, exact.norm, rtol=1e-12)
+
+
 def test_the_cheaper_method_is_taken():
     assert sg.solve(TALK, sg.GradientDescent(0.1), steps=50).dataset.attrs["method"].startswith("Dense")
     assert sg.estimate(TALK, sg.GradientDescent(0.1), steps=5000).method == "Compressed"

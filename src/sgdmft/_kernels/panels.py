@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sgdmft._kernels.sweep import _INNER, _OPTIONS, C12_ROW, C_ROW, MAGNETIZATION, P_ROW, R_ROW, TEACHER, WEIGHT
+from sgdmft._kernels.sweep import _INNER, _OPTIONS, C12_ROW, C_ROW, MAGNETIZATION, P_ROW, R_ROW, TEACHER, WEIGHT, R
 
 # Rows of the current time that live on the coordinates.
 LINES = (C_ROW, R_ROW, MAGNETIZATION, TEACHER, C12_ROW, P_ROW)
@@ -24,6 +24,8 @@ def truncation(ops, row, vec, n, recent, start, phases, points, gain, tolerance,
 
     Let e^2 be the squared norm of what is lost of a row. C and R (that is `gain` times R eta) and P are read off at single
     times: there the error is about sqrt(2 r + 1) e / sqrt(points), the edge of a panel against its root mean square.
+    Of R eta also sums over a part of the panel are read off, the integrated response: they err by about
+    sqrt(points) e / (2 r + 1), the sum over half a period of P_r.
     All others only appear in sums over the past; what is lost is orthogonal to what is kept, so sums err in second
     order, by the product of two such norms: at most the largest e^2.
     """
@@ -53,8 +55,10 @@ def truncation(ops, row, vec, n, recent, start, phases, points, gain, tolerance,
                     lost += part[r] * part[r]
                     tails[r] += lost
             read = of_lines[i] if v == n else of_rows[i]
+            summed = float(points * phases) if i == R else 0.0  # R is second among the lines, too
             for r in range(order + 1):
-                worst[r] = max(worst[r], tails[r], np.sqrt(read * (2 * r + 1) / points * tails[r]))
+                edge, part_sum = read * (2 * r + 1) / points, summed / (2 * r + 1) ** 2
+                worst[r] = max(worst[r], tails[r], np.sqrt(max(edge, part_sum) * tails[r]))
         if worst[order] > tolerance:
             return 0
     r = order

@@ -109,7 +109,7 @@ class History:
             order=order,
             limit=limit,
             phases=phases,
-            _work=np.zeros((widest, capacity)) if order > 1 else np.zeros((1, 1)),
+            _work=np.zeros((widest, max(capacity, 4 * max(order, limit) + 1))) if order > 1 else np.zeros((1, 1)),
             _run=np.zeros(2 * widest),
         )
 

@@ -128,8 +128,9 @@ class Compressed:
     Parameters
     ----------
     tolerance : float, default 1e-10
-        Error in C(t,s) and R(t,s) that a merge may bring where they are read off. m(t), C(t,t) and the loss depend on it in
-        second order and are usually right to rounding.
+        Error in C(t,s), R(t,s) and the integrated response that a merge may bring where they are read off; for R that of
+        R(t,s) eta_s in units of the largest eta. m(t), C(t,t) and the loss depend on it in second order and are usually
+        right to rounding.
     order : int, default 2 - log10(tolerance), from 4 to 16
         Steps of a leaf, the newest, exact panels: 12 at the default tolerance; a merged panel has at most 4 coordinates
         more. It sets the speed, not the error.
@@ -167,7 +168,8 @@ class Compressed:
         from sgdmft.dmft.history import History
 
         phases = problem.algorithm.batches.phases
-        capacity = 24 * self._order * phases
+        leaves = math.ceil(max(problem.steps, 1) / (self._order * phases))
+        capacity = min(24, leaves) * self._order * phases
         return History.with_panels(capacity, operators=operators, order=self._order, phases=phases)
 
     @property
