@@ -301,13 +301,13 @@ def descent_diagram(
         One start.
     limits : batch fraction -> steps -> `sgdmft.LinearThreshold`
         For each number of steps a line from which on the overlap is seen to grow.
-    stable : (alphas, fractions, whether the signal is stable, of shape (fractions, alphas))
-        Where it is not, the plane is grey.
+    stable : (alphas, fractions, margin of stability of the signal, of shape (fractions, alphas))
+        Where it is negative, the plane is grey.
     """
     (panel,) = panels_of(None if axes is None else [axes], 1)
     if stable is not None:
-        alphas, fractions, inside = stable
-        panel.contourf(alphas, fractions, ~inside, levels=[0.5, 1.5], colors=["#000000"], alpha=0.12)
+        alphas, fractions, margin = stable
+        panel.contourf(alphas, fractions, margin, levels=[-np.inf, 0.0], colors=["#000000"], alpha=0.12)
     lengths = sorted({steps for row in limits.values() for steps in row})
     fractions = sorted(limits)
     for steps, color in zip(lengths, shades(len(lengths)), strict=True):
@@ -319,8 +319,9 @@ def descent_diagram(
     label = f"fitted, $m_0={fitted[0].data.setting.start.magnetization:g}$" if fitted else None
     panel.errorbar(x, y, xerr=bars, fmt="o", ms=4.5, mfc="white", mew=1.3, elinewidth=1.1, color=COLORS[2], label=label)
     panel.set_yscale("log")
+    panel.set_ylim(None, 1.3 * max(fractions, default=1.0))
     dress(panel, r"$\alpha$", "batch fraction $b$")
-    panel.legend(frameon=False, fontsize=8, handlelength=1.4)
+    panel.legend(frameon=False, fontsize=8, handlelength=1.4, loc="center right")
     panel.set_title(title, loc="left", fontsize=9)
     return panel
 

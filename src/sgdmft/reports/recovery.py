@@ -153,7 +153,7 @@ def _figures(shown, answers, limits, growths, learning_rate, level, middle, star
     plane, panels = plotting.figure(1, 1, width=6.4, height=4.0)
     alphas, b = np.linspace(0.5, 4.0, 71), np.geomspace(min(limits) / 2.5, 1.0, 60)
     plotting.descent_diagram(
-        shown, limits, (alphas, b, _stable(alphas, b, learning_rate)), axes=panels[0, 0], title=setting
+        shown, limits, (alphas, b, _margin(alphas, b, learning_rate)), axes=panels[0, 0], title=setting
     )
     return [
         Figure(
@@ -177,12 +177,12 @@ def _figures(shown, answers, limits, growths, learning_rate, level, middle, star
     ]
 
 
-def _stable(alphas: np.ndarray, fractions: np.ndarray, learning_rate: float) -> np.ndarray:
+def _margin(alphas: np.ndarray, fractions: np.ndarray, learning_rate: float) -> np.ndarray:
     limits = [
         [sg.stability_limit(sg.GaussianLeastSquares(alpha=a), sg.SGD(learning_rate, b)).learning_rate for a in alphas]
         for b in fractions
     ]
-    return np.array(limits, dtype=float) > learning_rate
+    return np.array(limits, dtype=float) / learning_rate - 1.0
 
 
 def _fraction(answer: sg.RecoveryThreshold) -> float:
