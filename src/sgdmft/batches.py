@@ -49,7 +49,11 @@ class Batches(ABC):
 
     @abstractmethod
     def reselection(self, t: int, s: np.ndarray) -> np.ndarray:
-        """P(t, s) of equation (2.1) at the earlier times s < t, elementwise; each value in [0, 1/b_t]."""
+        """P(t, s) of equation (2.1) at the earlier times s < t, elementwise; each value in [0, 1/b_t].
+
+        The times are floats. `Compressed` also asks between steps (with `phases`, only at whole ones), so no table may be
+        looked up by a truncated s; and what it merged at t stays merged, so P must not become rough in s at a later t.
+        """
 
     @abstractmethod
     def sampler(self, samples: int, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
