@@ -14,7 +14,7 @@ from sgdmft import _validation as check
 from sgdmft._files import replacing
 from sgdmft.errors import DamagedFile, InvalidArgument
 
-_FORMAT = "sgdmft checkpoint 1"
+_FORMAT = "sgdmft checkpoint 2"
 
 
 @dataclass(frozen=True, slots=True)
