@@ -140,8 +140,9 @@ def test_section_of_the_report(tmp_path):
 
 
 def test_stable_region_of_the_diagram():
-    stable = recovery._stable(np.array([1.5, 3.0]), np.array([0.05, 1.0]), 0.1)
-    assert stable.tolist() == [[False, False], [True, True]]
+    margin = recovery._margin(np.array([1.5, 3.0]), np.array([0.05, 1.0]), 0.1)
+    assert (margin > 0).tolist() == [[False, False], [True, True]]
+    assert margin[1, 1] == pytest.approx(1 / 4 / 0.1 - 1)  # gradient descent is stable below 1 / (1 + alpha)
 
 
 def test_ordering_says_no_more_than_the_fits():
