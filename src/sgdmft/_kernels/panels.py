@@ -109,9 +109,9 @@ def _add(M, row, start, phases, factors, a, last, stop, target):
 
 @njit(**_OPTIONS)
 def replace(ops, row, end, vec, n, start, phases, parts, T, weights, work, run):
-    """Replace the run of coordinates at `start` by T^T times it, in rows and columns of all operators; the new n.
+    """Replace the run x of coordinates at `start` by T x, and so the operators M by T M T^T; returns the new n.
 
-    The run is one panel or two: parts = 0, m or 0, m', m, in coordinates of a phase.
+    The run is one panel or two: parts = 0, m or 0, m', m, in coordinates of a phase. Later rows and columns move up.
     """
     order, count = T.shape
     width = order * phases
