@@ -47,8 +47,13 @@ def bench_step_against_reading_its_data(benchmark, capsys, threads, dtype):
 
     model, algorithm = sg.GaussianLeastSquares(alpha=ALPHA), sg.GradientDescent(0.1)
     sg.simulate(model, algorithm, steps=1, size=8, samples=1, dtype=dtype)  # compile
-    options = {"samples": threads, "workers": threads, "dtype": dtype, "save": sg.Save(two_time=range(STEPS + 1))}
-    run = lambda: sg.simulate(model, algorithm, steps=STEPS, size=SIZE, observe=clock, **options)  # noqa: E731
+    options = {
+        "samples": threads,
+        "workers": threads,
+        "dtype": dtype,
+        "save": sg.Save(two_time=range(STEPS + 1), observe=clock),
+    }
+    run = lambda: sg.simulate(model, algorithm, steps=STEPS, size=SIZE, **options)  # noqa: E731
     benchmark.pedantic(run, rounds=1, iterations=1)
 
     size = np.dtype(dtype).itemsize * round(ALPHA * SIZE) * SIZE * (SIZE - 1) // 2

@@ -92,7 +92,7 @@ def exponents() -> None:
     for alpha in (1.5, 1.8, 2.0, 2.2, 2.4):
         # the longest run alone: shorter ones would end where they decide
         run = sg.solve(
-            sg.GaussianLeastSquares(alpha=alpha), descent(0.1, 1.0), steps=times[-1], method=LONG, linearized=True,
+            sg.Linearized(sg.GaussianLeastSquares(alpha=alpha)), descent(0.1, 1.0), steps=times[-1], method=LONG,
             start=sg.Start(magnetization=1e-200), save=sg.Save(two_time=0),
         )  # fmt: skip
         m = run.magnetization

@@ -151,10 +151,11 @@ def test_spectrum_along_a_trajectory_against_simulation():
     """Lowest and largest eigenvalues and the signal's outlier of SGD at m = 0, N = 140, while finite N has not left m = 0."""
     model, algorithm, size, samples = sg.GaussianLeastSquares(alpha=3.0), sg.SGD(0.1, 0.3), 140, 12
     times = [1, 6, 15]
-    save, start = sg.Save(two_time=times), sg.Start(magnetization=0.0)
-    theory = sg.solve(model, algorithm, steps=15, start=start, save=save)
+    start = sg.Start(magnetization=0.0)
+    theory = sg.solve(model, algorithm, steps=15, start=start, save=sg.Save(two_time=times))
     probe = landscape.Probe(extremes=None)
-    sg.simulate(model, algorithm, steps=15, start=start, size=size, samples=samples, save=save, observe=probe)
+    save = sg.Save(two_time=times, observe=probe)
+    sg.simulate(model, algorithm, steps=15, start=start, size=size, samples=samples, save=save)
     for t in times:
         expected = landscape.spectrum(theory, t)
         assert expected.descent.exact

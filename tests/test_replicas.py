@@ -77,9 +77,7 @@ CASES = [
 def test_theory_equals_the_plain_program(model, algorithm, start, method):
     steps = 70
     times = [0, 1, 2, 11, 30, 45, 69, 70]
-    run = sg.solve(
-        model, algorithm, steps=steps, start=start, method=method, replicas=True, save=sg.Save(two_time=times)
-    )
+    run = sg.solve(model, algorithm, steps=steps, start=start, method=method, save=sg.Save(two_time=times, replicas=2))
     C, C12, chi, label = reference(model, algorithm, steps, start)
     close = {"rtol": 0, "atol": 1e-11 if isinstance(method, sg.Dense) else 1e-7}
     pick = np.ix_(times, times)
@@ -92,43 +90,38 @@ def test_theory_equals_the_plain_program(model, algorithm, start, method):
 
 def test_replicas_without_noise_are_one_and_stay_inside_the_ball():
     model = sg.GaussianLeastSquares(alpha=1.5)
-    run = sg.solve(model, sg.GradientDescent(0.1), steps=60, replicas=True)
+    run = sg.solve(model, sg.GradientDescent(0.1), steps=60, save=sg.Save(replicas=2))
     np.testing.assert_allclose(run["replica_correlation"], run.correlation, rtol=0, atol=1e-12)
-    noisy = sg.solve(model, sg.SGD(0.1, 0.2), steps=60, replicas=True)
+    noisy = sg.solve(model, sg.SGD(0.1, 0.2), steps=60, save=sg.Save(replicas=2))
     assert np.all(noisy["replica_overlap"][2:] < noisy.norm[2:])
 
 
 def test_a_constant_target_is_the_teacher_without_overlap():
     """f(1) of a teacher at m = 0 is the square of a constant target."""
     algorithm, start = sg.SGD(0.1, 0.3), sg.Start(magnetization=0.0)
-    teacher = sg.solve(sg.GaussianLeastSquares(alpha=2.0), algorithm, steps=50, start=start, replicas=True)
+    teacher = sg.solve(sg.GaussianLeastSquares(alpha=2.0), algorithm, steps=50, start=start, save=sg.Save(replicas=2))
     target = sg.GaussianLeastSquares(alpha=2.0, labels=sg.ConstantTarget(np.sqrt(0.5)))
-    other = sg.solve(target, algorithm, steps=50, start=start, replicas=True)
+    other = sg.solve(target, algorithm, steps=50, start=start, save=sg.Save(replicas=2))
     for name in ("loss", "norm", "replica_overlap", "integrated_response", "label_response"):
         np.testing.assert_allclose(teacher[name], other[name], rtol=1e-12, atol=1e-14)
 
 
 def test_shuffled_batches_have_no_theory_of_replicas():
-    with pytest.raises(sg.errors.InvalidArgument, match="replicas=2"):
+    with pytest.raises(sg.errors.InvalidArgument, match="a simulation"):
         sg.solve(
             sg.GaussianLeastSquares(alpha=1.5),
             sg.Descent(learning_rate=0.1, batches=sg.Shuffled(4)),
             steps=3,
-            replicas=True,
+            save=sg.Save(replicas=2),
         )
 
 
 def test_replicas_and_integrated_response_against_simulation():
     """C12 and chi of single samples, N = 160, against N -> infinity; the finite size adds a bias of order 1/N."""
     model, algorithm, steps, size, samples = sg.GaussianLeastSquares(alpha=1.5), sg.SGD(0.1, 0.3), 10, 160, 20
-    save = sg.Save(two_time=range(steps + 1))
-    theory = sg.solve(model, algorithm, steps=steps, replicas=True, save=save)
-    runs = [
-        sg.simulate(
-            model, algorithm, steps=steps, size=size, samples=1, seed=k, replicas=2, save=save, response=range(steps)
-        )
-        for k in range(samples)
-    ]
+    save = sg.Save(two_time=range(steps + 1), replicas=2, response=range(steps))
+    theory = sg.solve(model, algorithm, steps=steps, save=save)
+    runs = [sg.simulate(model, algorithm, steps=steps, size=size, samples=1, seed=k, save=save) for k in range(samples)]
     lower = np.tril_indices(steps + 1)
     c12 = np.array([run["replica_correlation"][lower] for run in runs])
     step = np.array([run.response[:, :-1] for run in runs]) * 0.1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -149,14 +150,15 @@ def test_divergence_keeps_what_was_computed(method):
 
 
 class Interrupter:
-    """A progress callable that interrupts the run once half of the work is done."""
+    """Cancels a run once that share of the work is done: `solve(..., **Interrupter(0.5).options)`."""
 
     def __init__(self, share):
-        self.share = share
+        self.share, self.cancel = share, threading.Event()
+        self.options = {"progress": self, "cancel": self.cancel}
 
     def __call__(self, done, total, label):
         if done >= self.share * total:
-            raise KeyboardInterrupt
+            self.cancel.set()
 
 
 def equal(one, other):
@@ -175,7 +177,7 @@ def always_report(monkeypatch):
 @METHODS
 def test_interrupted_runs_keep_what_they_have(method, always_report):
     whole = sg.solve(TALK, sg.SGD(0.1, 0.3), steps=800, method=method)
-    part = sg.solve(TALK, sg.SGD(0.1, 0.3), steps=800, method=method, progress=Interrupter(0.3))
+    part = sg.solve(TALK, sg.SGD(0.1, 0.3), steps=800, method=method, **Interrupter(0.3).options)
     assert part.status is sg.Status.INTERRUPTED
     last = part.time[-1]
     assert 0 < last < 800
@@ -200,7 +202,7 @@ def test_resumed_runs_are_the_same_bit_for_bit(batches, method, tmp_path, always
     checkpoint = sg.Checkpoint(tmp_path / "run.ckpt", seconds=0.0)
     whole = sg.solve(TALK, algorithm, steps=500, method=method)
     for share in (0.01, 0.2, 0.6):
-        part = sg.solve(TALK, algorithm, steps=500, method=method, checkpoint=checkpoint, progress=Interrupter(share))
+        part = sg.solve(TALK, algorithm, steps=500, method=method, checkpoint=checkpoint, **Interrupter(share).options)
         assert part.status is sg.Status.INTERRUPTED
         assert checkpoint.exists()
     again = sg.solve(TALK, algorithm, steps=500, method=method, checkpoint=checkpoint)
@@ -242,7 +244,7 @@ def test_a_killed_run_continues_from_its_last_checkpoint(tmp_path, always_report
 
 def test_foreign_and_damaged_checkpoints_are_refused(tmp_path, always_report):
     checkpoint = sg.Checkpoint(tmp_path / "run.ckpt")
-    sg.solve(TALK, sg.SGD(0.1, 0.3), steps=300, checkpoint=checkpoint, progress=Interrupter(0.0))
+    sg.solve(TALK, sg.SGD(0.1, 0.3), steps=300, checkpoint=checkpoint, **Interrupter(0.0).options)
     with pytest.raises(InvalidArgument, match="belongs to another run"):
         sg.solve(TALK, sg.SGD(0.1, 0.31), steps=300, checkpoint=checkpoint)
     (tmp_path / "run.ckpt").write_bytes(b"not a checkpoint")

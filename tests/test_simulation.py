@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,7 +101,8 @@ def test_run_equals_the_plain_reference(model, algorithm):
 def collect(**options):
     """Simulate and gather the points x(t) of every sample at the saved two-times."""
     seen = {}
-    data = sg.simulate(MODEL, observe=lambda instance, t, x: seen.__setitem__((instance.sample, t), x), **options)
+    save = replace(options.pop("save"), observe=lambda instance, t, x: seen.__setitem__((instance.sample, t), x))
+    data = sg.simulate(MODEL, save=save, **options)
     return data, seen
 
 
@@ -108,9 +110,14 @@ SGD = sg.Descent(learning_rate=0.1, batches=sg.Bernoulli(0.4), temperature=0.1)
 SHORT = {"steps": 6, "size": 20, "save": sg.Save(two_time=[0, 2, 6])}
 
 
+def short(**kept):
+    """The short run, with more kept of it."""
+    return SHORT | {"save": replace(SHORT["save"], **kept)}
+
+
 def test_a_sample_is_the_same_whatever_runs_beside_it():
     _, few = collect(algorithm=SGD, samples=2, workers=1, **SHORT)
-    _, many = collect(algorithm=SGD, samples=5, workers=2, replicas=2, response=[2], loss_times=[], **SHORT)
+    _, many = collect(algorithm=SGD, samples=5, workers=2, **short(replicas=2, response=[2], loss_times=[]))
     assert set(few) < set(many)
     for key, x in few.items():
         np.testing.assert_array_equal(x, many[key])
@@ -146,7 +153,7 @@ def test_response_is_the_linearized_propagator():
     everything = sg.Save(two_time=range(steps + 1))
     _, points = collect(algorithm=sg.GradientDescent(eta), steps=steps, size=size, samples=1, save=everything)
     data = sg.simulate(
-        MODEL, sg.GradientDescent(eta), steps=steps, size=size, samples=1, save=everything, response=kicks
+        MODEL, sg.GradientDescent(eta), steps=steps, size=size, samples=1, save=replace(everything, response=kicks)
     )
     instance = Instance(MODEL, size)
     signs = np.where(stream(0, 0, "kick").random((2, size)) < 0.5, -1.0, 1.0)
@@ -160,15 +167,14 @@ def test_response_is_the_linearized_propagator():
 
 
 def test_replicas_share_data_and_start_only():
-    options = {"samples": 3, **SHORT}
-    one, two = (sg.simulate(MODEL, SGD, replicas=replicas, response=[0], **options) for replicas in (1, 2))
+    one, two = (sg.simulate(MODEL, SGD, samples=3, **short(replicas=replicas, response=[0])) for replicas in (1, 2))
     np.testing.assert_array_equal(one.correlation, two.correlation)
     np.testing.assert_array_equal(one.response, two.response)
     cross = two["replica_correlation"]
     assert cross[0, 0] == pytest.approx(1.0, abs=1e-13)
     assert (np.diag(cross)[1:] < np.diag(two.correlation)[1:]).all()
     np.testing.assert_allclose(two["replica_overlap"][[0, 2, 6]], np.diag(cross), rtol=1e-12)
-    same = sg.simulate(MODEL, sg.GradientDescent(0.1), replicas=3, **options)
+    same = sg.simulate(MODEL, sg.GradientDescent(0.1), samples=3, **short(replicas=3))
     np.testing.assert_allclose(same["replica_correlation"], same.correlation, rtol=1e-12)
 
 
@@ -177,9 +183,9 @@ def test_loss_is_taken_where_asked():
     known = np.flatnonzero(np.isfinite(data.loss))
     assert {0, 77, 200} <= set(known)
     assert 60 < len(known) < 110
-    asked = sg.simulate(MODEL, SGD, steps=9, size=10, samples=2, loss_times=[3, 9])
+    asked = sg.simulate(MODEL, SGD, steps=9, size=10, samples=2, save=sg.Save(loss_times=[3, 9]))
     assert list(np.flatnonzero(np.isfinite(asked.loss))) == [3, 9]
-    full = sg.simulate(MODEL, sg.GradientDescent(0.1), steps=9, size=10, samples=2, loss_times=[])
+    full = sg.simulate(MODEL, sg.GradientDescent(0.1), steps=9, size=10, samples=2, save=sg.Save(loss_times=[]))
     assert np.isfinite(full.loss).all()
 
 
@@ -234,33 +240,29 @@ def test_interruption_returns_the_samples_that_are_complete():
             told.wait(60)
         return rng.standard_normal(instance.size)
 
+    cancel = threading.Event()
+
     def interrupt(done, total, label):
         if third.is_set():
+            cancel.set()
             told.set()
-            raise KeyboardInterrupt
 
     options = {"steps": 5, "size": 10, "start": start, "workers": 1}
-    data = sg.simulate(MODEL, SGD, samples=6, progress=interrupt, **options)
+    data = sg.simulate(MODEL, SGD, samples=6, progress=interrupt, cancel=cancel, **options)
     assert data.status is sg.Status.INTERRUPTED
     assert data.dataset.attrs["samples"] == 2
     np.testing.assert_array_equal(data.norm, sg.simulate(MODEL, SGD, samples=2, **options).norm)
 
 
 def test_interruption_of_unfinished_samples_keeps_their_common_steps():
-    moving = threading.Event()
+    cancel = threading.Event()
 
     def watch(instance, t, x):
         if t == 5:
-            moving.set()
+            cancel.set()
 
-    def interrupt(done, total, label):
-        if moving.is_set():
-            raise KeyboardInterrupt
-
-    save = sg.Save(two_time=[0, 5])
-    data = sg.simulate(
-        MODEL, SGD, steps=10**6, size=10, samples=2, save=save, loss_times=[], observe=watch, progress=interrupt
-    )
+    save = sg.Save(two_time=[0, 5], loss_times=[], observe=watch)
+    data = sg.simulate(MODEL, SGD, steps=10**6, size=10, samples=2, save=save, cancel=cancel)
     assert data.status is sg.Status.INTERRUPTED
     assert 4 <= data.time[-1] < 10**6
     assert np.isfinite(data.norm).all()
@@ -284,11 +286,11 @@ def test_single_precision_is_labelled_and_close():
     error = np.hypot(single.error("loss"), double.error("loss"))
     assert_chance((single.loss - double.loss) / error)
     with pytest.raises(sg.errors.InvalidArgument, match="float64"):
-        sg.simulate(MODEL, SGD, steps=5, size=20, dtype="float32", response=[1])
+        sg.simulate(MODEL, SGD, steps=5, size=20, dtype="float32", save=sg.Save(response=[1]))
 
 
 def test_file_round_trip(tmp_path):
-    data = sg.simulate(MODEL, SGD, samples=2, response=[2], replicas=2, stop=sg.Recovered(), seed=2**70, **SHORT)
+    data = sg.simulate(MODEL, SGD, samples=2, stop=sg.Recovered(), seed=2**70, **short(response=[2], replicas=2))
     data.save(tmp_path / "run.nc")
     again = sg.load(tmp_path / "run.nc")
     assert again.kind == "simulation"
@@ -306,13 +308,10 @@ def test_file_round_trip(tmp_path):
         ({"steps": 2.5}, "`steps` must be an integer"),
         ({"seed": -1}, "`seed`"),
         ({"model": sg.GaussianLeastSquares(alpha=0.01), "size": 30}, "which is none. Use `size` of at least 100"),
-        ({"response": [5]}, "holds step 5, but the last one possible in this run is 4"),
-        ({"response": [-1]}, "`response`"),
-        ({"loss_times": [6]}, "holds step 6"),
-        ({"replicas": 0}, "`replicas`"),
+        ({"save": sg.Save(response=[5])}, "holds step 5, but the last one possible in this run is 4"),
+        ({"save": sg.Save(loss_times=[6])}, "holds step 6"),
         ({"workers": 0}, "`workers`"),
         ({"dtype": "int"}, "'float64' or 'float32', but is 'int'"),
-        ({"kick_size": 0.0}, "`kick_size`"),
         ({"algorithm": sg.SGD([0.1, 0.1], 0.5)}, "holds 2 values, but the run has 5 steps"),
     ],
     ids=repr,

@@ -49,8 +49,9 @@ for name in sorted(sg.Batches.registry):
 def runs(model, algorithm, start, sizes, samples, *, steps=20, response=(0, 3, 9)):
     """The theory, and a simulation of each size."""
     start = start or sg.Start(magnetization=0.3)
-    common = {"steps": steps, "start": start, "save": sg.Save(two_time=sorted({0, 1, 4, 10, steps, *response}))}
-    options = {"samples": samples, "response": response, "loss_times": [0, 1, 4, 10, steps], "seed": 1, **common}
+    looks = [0, 1, 4, 10, steps]
+    common = {"steps": steps, "start": start, "save": sg.Save(two_time=looks, response=response, loss_times=looks)}
+    options = {"samples": samples, "seed": 1, **common}
     theory = sg.solve(model, algorithm, **common)
     return theory, *(sg.simulate(model, algorithm, size=size, **options) for size in sizes)
 
@@ -73,9 +74,13 @@ def test_a_wrong_theory_is_rejected():
 
 def test_replicas():
     model, algorithm = TALK, sg.SGD(0.1, 0.3)
-    common = {"steps": 20, "start": sg.Start(magnetization=0.3), "save": sg.Save(two_time=[0, 1, 5, 10, 20])}
-    theory = sg.solve(model, algorithm, replicas=True, **common)
-    data = sg.simulate(model, algorithm, replicas=2, size=80, samples=32, **common)
+    common = {
+        "steps": 20,
+        "start": sg.Start(magnetization=0.3),
+        "save": sg.Save(two_time=[0, 1, 5, 10, 20], replicas=2),
+    }
+    theory = sg.solve(model, algorithm, **common)
+    data = sg.simulate(model, algorithm, size=80, samples=32, **common)
     result = sg.compare(theory, data, false_alarm_rate=RATE)
     assert len(result.of("replica_correlation")) >= 10
     assert result.consistent, result
@@ -92,12 +97,12 @@ def test_every_score_is_consistent_in_the_limit_of_large_size(setting):
 def test_difference_shrinks_as_one_over_size():
     """N (simulation - theory) is the same number at N = 30, 60 and 120, while simulation - theory is not."""
     model, algorithm, start = TALK, sg.SGD(0.1, 0.3), sg.Start(magnetization=0.3)
-    common = {"steps": 10, "start": start, "save": sg.Save(two_time=[0, 4, 10])}
+    common = {"steps": 10, "start": start, "save": sg.Save(two_time=[0, 4, 10], loss_times=[0, 5, 10])}
     theory = sg.solve(model, algorithm, **common)
     sizes, picks = [30, 60, 120], [("loss", [0, 5, 10]), ("magnetization", [10]), ("norm", [2, 10])]
     shifts, errors = [], []
     for size, samples in zip(sizes, (4000, 1600, 800), strict=True):
-        data = sg.simulate(model, algorithm, size=size, samples=samples, loss_times=[0, 5, 10], **common)
+        data = sg.simulate(model, algorithm, size=size, samples=samples, **common)
         shifts.append(np.concatenate([(data[name] - theory[name])[t] for name, t in picks]))
         errors.append(np.concatenate([data.error(name)[t] for name, t in picks]))
     for k in (0, 1):

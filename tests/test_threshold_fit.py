@@ -206,6 +206,6 @@ def test_invalid_data(alphas, times, match):
 def test_growth_of_the_linearized_equations_is_no_recovery():
     """m grows without bound there; 1 - 2 m + C(t,t) is no distance and must not stop the run."""
     model = sg.GaussianLeastSquares(alpha=3.0)
-    theory = sg.solve(model, sg.GradientDescent(0.1), steps=60, start=sg.Start(magnetization=0.9), linearized=True)
+    theory = sg.solve(sg.Linearized(model), sg.GradientDescent(0.1), steps=60, start=sg.Start(magnetization=0.9))
     assert theory.status is sg.Status.COMPLETED
     assert theory.magnetization[-1] > 2.0

@@ -18,6 +18,7 @@ _PUBLIC = {
     "GaussianLeastSquares": "models",
     "Teacher": "models",
     "ConstantTarget": "models",
+    "Linearized": "models",
     "Start": "models",
     "Descent": "algorithms",
     "GradientDescent": "algorithms",
@@ -31,8 +32,9 @@ _PUBLIC = {
     "OnePass": "batches",
     "Trajectory": "trajectory",
     "Status": "trajectory",
-    "Save": "trajectory",
-    "Recovered": "trajectory",
+    "Save": "run.request",
+    "Recovered": "run.request",
+    "Request": "run.request",
     "StabilityLimit": "stability",
     "stability_limit": "stability",
     "load": "trajectory",
@@ -93,7 +95,8 @@ if TYPE_CHECKING:
     from sgdmft.batches import Batches, Bernoulli, Cyclic, FullBatch, OnePass, Persistent, Shuffled
     from sgdmft.comparison import Comparison, compare
     from sgdmft.dmft import Checkpoint, Compressed, Dense, Dyson, estimate, solve
-    from sgdmft.models import ConstantTarget, Covariance, GaussianLeastSquares, Start, Teacher
+    from sgdmft.models import ConstantTarget, Covariance, GaussianLeastSquares, Linearized, Start, Teacher
+    from sgdmft.run.request import Recovered, Request, Save
     from sgdmft.simulation import SpectralStart, simulate
     from sgdmft.stability import StabilityLimit, stability_limit
     from sgdmft.statics import Equilibrium, equilibrium
@@ -114,4 +117,4 @@ if TYPE_CHECKING:
         relaxation_time,
         relaxation_times,
     )
-    from sgdmft.trajectory import Recovered, Save, Status, Trajectory, load
+    from sgdmft.trajectory import Status, Trajectory, load

@@ -15,6 +15,9 @@ from sgdmft.errors import InvalidArgument
 #: A number, an array over steps, or a function of the step.
 Schedule: TypeAlias = "float | Sequence[float] | np.ndarray | Callable[[int], float]"
 
+#: Metadata of a field that changes no number: memory limits, callbacks.
+NOT_IDENTITY = {"identity": False}
+
 
 class Table(tuple[float, ...]):
     """A schedule given step by step: an immutable, hashable tuple that prints in short."""
@@ -66,6 +69,13 @@ def integer(name: str, value: Any, *, at_least: int, remedy: str = "") -> int:
     if result < at_least:
         raise InvalidArgument(message)
     return result
+
+
+def steps(name: str, values: Any) -> tuple[int, ...]:
+    """Steps of a run, each at least 0, ascending and without repetition; or `InvalidArgument`."""
+    if not isinstance(values, (Sequence, np.ndarray)) or isinstance(values, str):
+        raise InvalidArgument(f"Argument `{name}` must be a sequence of steps, but is {values!r}.")
+    return tuple(sorted({integer(name, step, at_least=0) for step in values}))
 
 
 def schedule(name: str, value: Any, **domain: Any) -> float | Table | Callable[[int], float]:

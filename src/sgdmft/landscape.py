@@ -296,7 +296,7 @@ def spectrum(trajectory: Trajectory, time: int) -> Spectrum:
     if trajectory.kind != "theory" or not isinstance(model, GaussianLeastSquares) or algorithm is None:
         raise InvalidArgument(
             "The spectrum needs a solution of the theory by `solve`; at a point of a simulation measure it by "
-            "`simulate(..., observe=landscape.Probe())`."
+            "`simulate(..., save=Save(observe=landscape.Probe()))`."
         )
     i, saved = int(np.searchsorted(trajectory.two_time, time)), trajectory.two_time
     if i == len(saved) or saved[i] != time:
@@ -447,7 +447,7 @@ def eigenpairs(instance: Instance, x: np.ndarray, *, extremes: int | None = 3, w
 
 
 class Probe:
-    """Measures the Hessian's eigenpairs during `simulate(..., observe=Probe())`, at the saved two-times.
+    """Measures the Hessian's eigenpairs during `simulate(..., save=Save(observe=Probe()))`, at the saved two-times.
 
     Parameters
     ----------
@@ -463,7 +463,7 @@ class Probe:
     >>> import sgdmft as sg
     >>> probe = Probe(extremes=1)
     >>> data = sg.simulate(sg.GaussianLeastSquares(alpha=1.5), sg.SGD(0.1, 0.5), steps=5, size=40, samples=3,
-    ...                    save=sg.Save(two_time=[0, 5]), observe=probe)
+    ...                    save=sg.Save(two_time=[0, 5], observe=probe))
     >>> mean, error = probe.mean(5, 0)   # of the lowest eigenvalue
     >>> len(probe.found), bool(error > 0)
     (6, True)

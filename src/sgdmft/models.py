@@ -139,8 +139,14 @@ class ConstantTarget:
 Labels: TypeAlias = "Teacher | ConstantTarget"
 
 
+class Model:
+    """What is learned; the base class of what `solve` and `simulate` take as `model`."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GaussianLeastSquares:
+class GaussianLeastSquares(Model):
     """Least squares on alpha N Gaussian random functions of N weights, equations (1.1) and (1.2).
 
     Parameters
@@ -184,6 +190,36 @@ class GaussianLeastSquares:
         if isinstance(self.labels, Teacher):
             return 0.5 * (f(norm) + f(1.0) - 2.0 * f(magnetization))
         return 0.5 * (f(norm) + self.labels.value**2)
+
+
+@dataclass(frozen=True, slots=True)
+class Linearized(Model):
+    """A model at an infinitesimal overlap with the signal, for `solve`: only what is linear in m is kept.
+
+    C, R, L, G and the loss follow the solution with m = 0, and m(t) is proportional to m(0): its growth is m(t)/m(0).
+
+    Parameters
+    ----------
+    model : GaussianLeastSquares
+        With a teacher and f'(0) = 0.
+
+    Examples
+    --------
+    >>> Linearized(GaussianLeastSquares(alpha=2.5)).model.alpha
+    2.5
+    """
+
+    model: GaussianLeastSquares
+
+    def __post_init__(self) -> None:
+        model = self.model
+        if not isinstance(model, GaussianLeastSquares):
+            raise InvalidArgument(f"Argument `model` must be a `GaussianLeastSquares`, but is {model!r}.")
+        if not isinstance(model.labels, Teacher) or model.covariance.derivative(0.0) != 0.0:
+            raise InvalidArgument(
+                f"The equations linearized in m need a teacher and a covariance with f'(0) = 0, but the model is {model!r}: "
+                "without a teacher there is no signal, and a linear term drives m from the first step on."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,18 +24,20 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
 
+from sgdmft._validation import Table
 from sgdmft.algorithms import Descent
 from sgdmft.batches import Batches, Bernoulli
 from sgdmft.errors import InvalidArgument
-from sgdmft.models import ConstantTarget, Covariance, GaussianLeastSquares, Start, Teacher
+from sgdmft.models import ConstantTarget, Covariance, GaussianLeastSquares, Linearized, Start, Teacher
 
 #: What a table may describe -> the classes it may be; the first is meant where the table has no `kind`.
 _CLASSES: dict[str, tuple[type, ...]] = {
-    "model": (GaussianLeastSquares,),
+    "model": (GaussianLeastSquares, Linearized),
     "labels": (Teacher, ConstantTarget),
     "algorithm": (Descent,),
     "start": (Start,),
@@ -45,8 +47,11 @@ _CLASSES: dict[str, tuple[type, ...]] = {
 # -- objects to text ---------------------------------------------------------------------------------------------------
 
 
-def plain(value: Any, *, steps: int | None = None) -> Any:
+def plain(value: Any, *, steps: int | None = None, identity: bool = False) -> Any:
     """Tables, lists, numbers and strings that describe `value`; schedules that are functions need the number of steps.
+
+    With `identity` only what changes the numbers counts: fields marked otherwise are left out, a schedule is its values
+    up to `steps`, and a class from outside this package adds a digest of its code.
 
     Raises
     ------
@@ -59,13 +64,19 @@ def plain(value: Any, *, steps: int | None = None) -> Any:
         return value.item()
     if isinstance(value, Covariance):
         return {str(power): coefficient for power, coefficient in value.powers.items()}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value) if field.init]
-        return {"kind": type(value).__name__, **{name: plain(getattr(value, name), steps=steps) for name in names}}
     if isinstance(value, Mapping):
-        return {str(key): plain(entry, steps=steps) for key, entry in value.items()}
+        return {str(key): plain(entry, steps=steps, identity=identity) for key, entry in value.items()}
     if isinstance(value, (tuple, list, np.ndarray)):
-        return [plain(entry, steps=steps) for entry in value]
+        if identity and isinstance(value, Table):
+            value = value[:steps]
+        return [plain(entry, steps=steps, identity=identity) for entry in value]
+    fields = _fields(value, identity)
+    if fields is not None:
+        kind = type(value)
+        table = {"kind": kind.__name__}
+        if identity and not kind.__module__.startswith("sgdmft."):
+            table["code"] = _code(kind)
+        return table | {name: plain(entry, steps=steps, identity=identity) for name, entry in fields.items()}
     if callable(value):
         if steps is None:
             raise InvalidArgument(
@@ -73,18 +84,56 @@ def plain(value: Any, *, steps: int | None = None) -> Any:
                 "Give it as an array, or pass `steps`."
             )
         return [float(value(step)) for step in range(steps)]  # type: ignore[arg-type]
-    raise InvalidArgument(f"The value {value!r} of type {type(value).__name__} has no text form.")
+    raise InvalidArgument(
+        f"The {type(value).__name__} {value!r} has no text form, so what is computed with it cannot be kept on disk. "
+        "Make its class a dataclass, or give it a method `parameters()` that returns its parameters as a dictionary of "
+        "numbers and strings; or leave out cache and checkpoint."
+    )
+
+
+def _fields(value: Any, identity: bool) -> Mapping[str, Any] | None:
+    """What an object is made of: what its method `parameters` says, or the fields of a dataclass."""
+    if isinstance(value, type):
+        return None
+    if hasattr(value, "parameters"):
+        return value.parameters()
+    if not dataclasses.is_dataclass(value):
+        return None
+    fields = [field for field in dataclasses.fields(value) if field.init]
+    if identity:
+        fields = [field for field in fields if field.metadata.get("identity", True)]
+    return {field.name: getattr(value, field.name) for field in fields}
+
+
+def _code(kind: type) -> str:
+    """Digest of the methods of a class and of those it inherits from outside this package."""
+    digest = hashlib.sha256()
+
+    def feed(code: CodeType) -> None:
+        digest.update(repr((code.co_name, code.co_names, code.co_varnames)).encode() + code.co_code)
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                feed(constant)
+            else:
+                digest.update(repr(sorted(constant) if isinstance(constant, frozenset) else constant).encode())
+
+    for base in kind.__mro__:
+        if base.__module__.partition(".")[0] not in ("sgdmft", "builtins", "abc", "typing"):
+            for member in vars(base).values():
+                function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+                if hasattr(function, "__code__"):
+                    feed(function.__code__)
+    return digest.hexdigest()[:16]
 
 
 def canonical(**values: Any) -> str:
     """One line of JSON that is the same for equal parameters; functions are evaluated over the entry `steps`."""
-    steps = values.get("steps")
-    table = {name: plain(value, steps=steps) for name, value in values.items()}
+    table = plain(values, steps=values.get("steps"), identity=True)
     return json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def content_key(**values: Any) -> str:
-    """Key of a cache: 32 hexadecimal digits that depend on every one of the values and on nothing else.
+    """Key of a cache or a checkpoint: 32 hexadecimal digits that depend on every one of the values and on nothing else.
 
     >>> from sgdmft.models import Start
     >>> content_key(start=Start(magnetization=0.1), steps=10) == content_key(steps=10, start=Start())
@@ -160,7 +209,7 @@ def rebuild(role: str, table: Any, *, classes: Iterable[type] | None = None, whe
     missing = [name for name in required if name not in entries]
     if missing:
         raise InvalidArgument(f"{where} lacks `{missing[0]}`, which {kind} needs.")
-    for name in ("covariance", "labels", "batches"):
+    for name in ("model", "covariance", "labels", "batches"):
         if name in entries:
             entries[name] = rebuild(name, entries[name], where=f"`{name}` of {where}")
     return cls(**entries)

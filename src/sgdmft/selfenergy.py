@@ -23,11 +23,11 @@ import numpy as np
 
 from sgdmft import _validation as check
 from sgdmft.errors import InvalidArgument
-from sgdmft.models import Covariance
+from sgdmft.models import Covariance, Model
 from sgdmft.superfield import NotPointwise, Row, Superfield, against_signal, onto_signal, signal
 
 
-class SelfEnergy:
+class SelfEnergy(Model):
     """A model of `solve` given by its self-energy, equation (6.6). Immutable.
 
     A self-energy of pointwise operations (`*`, `+`, functions) runs with `Dense` and `Compressed`; one with operator

@@ -16,7 +16,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sgdmft import _validation as check
 from sgdmft import parameters
 from sgdmft._files import replacing
 from sgdmft.errors import DamagedFile, InvalidArgument
@@ -57,56 +56,6 @@ class Status(enum.Enum):
     RECOVERED = "The distance to the signal fell below the requested level, and the run stopped there."
     DIVERGED = "The norm C(t,t) left the finite region; lower the learning rate."
     INTERRUPTED = "The run was interrupted; what was computed up to then is here."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Save:
-    """What to keep of a run.
-
-    Parameters
-    ----------
-    two_time : int or sequence of steps, default 64
-        Times at which C and R are kept: that many, spaced evenly in log(1 + t), or exactly these. 0 keeps none.
-    every : int, default 1
-        Keep the one-time quantities at every so many steps (and at the last one).
-    """
-
-    two_time: int | Sequence[int] = 64
-    every: int = 1
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "every", check.integer("every", self.every, at_least=1))
-        if isinstance(self.two_time, (Sequence, np.ndarray)):
-            times = sorted({check.integer("two_time", t, at_least=0) for t in self.two_time})
-            object.__setattr__(self, "two_time", tuple(times))
-        else:
-            object.__setattr__(self, "two_time", check.integer("two_time", self.two_time, at_least=0))
-
-    def two_times(self, steps: int) -> np.ndarray:
-        """The saved times of a run of that many steps, ascending, shape (n,)."""
-        if isinstance(self.two_time, tuple):
-            times = np.array([t for t in self.two_time if t <= steps], dtype=np.int64)
-        elif self.two_time == 0:
-            times = np.zeros(0, dtype=np.int64)
-        else:
-            grid = np.expm1(np.linspace(0.0, np.log1p(steps), int(self.two_time)))  # type: ignore[arg-type]
-            times = np.unique(np.round(grid).astype(np.int64))
-        return times
-
-    def recorded(self, steps: int) -> np.ndarray:
-        """The steps at which one-time quantities are kept, ascending."""
-        times = np.arange(0, steps + 1, self.every)
-        return times if times[-1] == steps else np.append(times, steps)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recovered:
-    """Stop when the squared distance to the signal, Delta(t) = 1 - 2 m + C(t,t), falls below `distance`."""
-
-    distance: float = 1e-8
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "distance", check.number("distance", self.distance, above=0.0))
 
 
 class _Variable(NamedTuple):

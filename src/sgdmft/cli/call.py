@@ -20,7 +20,8 @@ from sgdmft import parameters
 from sgdmft.algorithms import Descent
 from sgdmft.errors import Diverged, InvalidArgument
 from sgdmft.models import GaussianLeastSquares, Start
-from sgdmft.trajectory import Recovered, Save, Status, Trajectory
+from sgdmft.run.request import Recovered, Save
+from sgdmft.trajectory import Status, Trajectory
 
 _MODEL, _ALGORITHM, _RUN = (Group(name, sort_key=key) for key, name in enumerate(("Model", "Algorithm", "Run")))
 

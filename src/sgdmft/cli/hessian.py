@@ -46,7 +46,8 @@ def hessian(
     if size is not None or given.simulation:
         probe = landscape.Probe(extremes=2)
         options = simulation_options(given, default_size=200, size=size, samples=samples, seed=seed)
-        sg.simulate(given.model, given.algorithm, progress=not quiet, observe=probe, **given.common, **options)
+        asked = given.common | {"save": replace(given.save, observe=probe)}
+        sg.simulate(given.model, given.algorithm, progress=not quiet, **asked, **options)
         seen = [probe.mean(int(time)) if any(key[0] == time for key in probe.found) else (np.nan, np.nan)
                 for time in theory.two_time]  # fmt: skip
         for name, column in zip(("lowest", "lowest_error"), np.transpose(seen), strict=True):

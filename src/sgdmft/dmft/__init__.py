@@ -5,19 +5,19 @@ The equations stand in `sgdmft.dmft.integrator`; methods of integration in `sgdm
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
-from sgdmft import _validation as check
 from sgdmft.algorithms import Descent
-from sgdmft.batches import FullBatch
 from sgdmft.dmft.checkpoint import Checkpoint
 from sgdmft.dmft.dyson import Dyson
 from sgdmft.dmft.methods import Compressed, Dense, Estimate, Method, Problem, cheapest
 from sgdmft.errors import InvalidArgument
-from sgdmft.models import GaussianLeastSquares, Start
+from sgdmft.models import Linearized, Start
 from sgdmft.progress import Progress
+from sgdmft.run.request import Feature, Recovered, Request, Save
 from sgdmft.selfenergy import SelfEnergy
-from sgdmft.trajectory import Recovered, Save, Trajectory
+from sgdmft.trajectory import Trajectory
 
 __all__ = ["Checkpoint", "Compressed", "Dense", "Dyson", "Estimate", "Problem", "estimate", "solve"]
 
@@ -33,9 +33,8 @@ def solve(
     stop: Recovered | None = None,
     progress: Progress = False,
     strict: bool = True,
-    replicas: bool = False,
-    linearized: bool = False,
     checkpoint: Checkpoint | None = None,
+    cancel: threading.Event | None = None,
 ) -> Trajectory:
     r"""Solve the dynamical mean field theory of a descent, for N -> infinity.
 
@@ -43,7 +42,7 @@ def solve(
 
     Parameters
     ----------
-    model : GaussianLeastSquares or SelfEnergy
+    model : GaussianLeastSquares, Linearized or SelfEnergy
     algorithm : Descent
         Also `GradientDescent(...)` or `SGD(...)`.
     steps : int >= 0
@@ -60,13 +59,10 @@ def solve(
     progress : bool or callable(done, total, label)
     strict : bool, default True
         Raise `Diverged` on divergence; with False return the trajectory with `Status.DIVERGED`.
-    replicas : bool, default False
-        Also follow the overlap of two runs with the same data and start but independent selections and noise:
-        `replica_overlap` C12(t,t) and `replica_correlation` C12(t,t'). Only for schemes with P(t,s) = 1.
-    linearized : bool, default False
-        Keep only what is linear in m (needs f'(0) = 0): C, R, and the loss are those of m = 0, and m(t)/m(0) is the growth.
     checkpoint : Checkpoint or None
         Save the state of a long run on disk, and continue from it.
+    cancel : threading.Event or None
+        When it is set, the run stops and returns what it has, with `Status.INTERRUPTED`.
 
     Returns
     -------
@@ -84,9 +80,8 @@ def solve(
     >>> print(f"{theory.magnetization[-1]:.6f} {theory.loss[-1]:.6f}")
     0.998468 0.000059
     """
-    problem = _problem(
-        model, algorithm, steps, start, save, stop, progress, strict, replicas, linearized, checkpoint
-    )  # fmt: skip
+    request = Request(model=model, algorithm=algorithm, steps=steps, start=start, save=save, stop=stop)  # type: ignore[arg-type]
+    problem = _problem(request, progress, strict, checkpoint, cancel)
     return (method or _best(problem)).run(problem)
 
 
@@ -97,7 +92,6 @@ def estimate(
     steps: int,
     method: Method | None = None,
     save: Save | None = None,
-    replicas: bool = False,
 ) -> Estimate:
     """Memory and rough time that `solve` with these arguments would need.
 
@@ -105,7 +99,7 @@ def estimate(
     >>> print(sg.estimate(sg.GaussianLeastSquares(alpha=2.0), sg.GradientDescent(0.1), steps=20000, method=sg.Dense(threads=1)))
     Dense, 20000 steps: 6.4 GB of memory, about 2.1e+03 s
     """
-    problem = _problem(model, algorithm, steps, None, save, None, False, True, replicas, False, None)
+    problem = _problem(Request(model=model, algorithm=algorithm, steps=steps, save=save))  # type: ignore[arg-type]
     return (method or _best(problem)).estimate(problem)
 
 
@@ -117,56 +111,36 @@ def _best(problem: Problem) -> Method:
 
 
 def _problem(
-    model: Any,
-    algorithm: Any,
-    steps: Any,
-    start: Start | None,
-    save: Save | None,
-    stop: Recovered | None,
-    progress: Progress,
-    strict: bool,
-    replicas: bool,
-    linearized: bool,
-    checkpoint: Checkpoint | None,
+    request: Request,
+    progress: Progress = False,
+    strict: bool = True,
+    checkpoint: Checkpoint | None = None,
+    cancel: threading.Event | None = None,
 ) -> Problem:
-    if not isinstance(model, (GaussianLeastSquares, SelfEnergy)):
-        raise InvalidArgument(f"Argument `model` must be a `GaussianLeastSquares` or a `SelfEnergy`, but is {model!r}.")
-    if not isinstance(algorithm, Descent):
+    model = request.model.model if isinstance(request.model, Linearized) else request.model
+    supported = {Feature.STOP, Feature.KICKS, Feature.LOSS_TIMES}
+    if not isinstance(model, SelfEnergy):
+        supported |= {Feature.MINIBATCHES, Feature.RESELECTION, Feature.REPLICAS}
+    request.refuse_beyond(f"The theory of {request.model!r}", supported)
+    if isinstance(model, SelfEnergy) and checkpoint:
+        raise InvalidArgument("A run of a `SelfEnergy` has no `checkpoint`: leave it out.")
+    if {Feature.REPLICAS, Feature.RESELECTION} <= request.features:
         raise InvalidArgument(
-            f"Argument `algorithm` must be a `Descent`, `GradientDescent(...)` or `SGD(...)`, but is {algorithm!r}."
+            f"The theory of two replicas needs a scheme with P(t, s) = 1, but the scheme is {request.algorithm.batches!r}. "
+            "Use `FullBatch()` or `Bernoulli(...)`, or a simulation."
         )
-    steps = check.integer("steps", steps, at_least=0)
-    if isinstance(model, SelfEnergy):
-        _check_self_energy(algorithm, replicas, linearized, checkpoint)
-    if replicas and not algorithm.batches.memoryless:
-        raise InvalidArgument(
-            f"The theory of two replicas needs a scheme with P(t, s) = 1, but the scheme is {algorithm.batches!r}. "
-            "Use `FullBatch()` or `Bernoulli(...)`, or `simulate(..., replicas=2)`."
-        )
-    if linearized and stop is not None:
-        raise InvalidArgument("The run linearized in m has no distance to the signal: leave out `stop`.")
     return Problem(
         model=model,
-        algorithm=algorithm,
-        start=start or Start(),
-        steps=steps,
-        save=save or Save(),
-        stop=stop,
+        asked=request.model,
+        algorithm=request.algorithm,
+        start=request.start,  # type: ignore[arg-type]
+        steps=request.steps,
+        save=request.save,
+        stop=request.stop,
         progress=progress,
         strict=strict,
-        replicas=replicas,
-        linearized=linearized,
+        replicas=request.save.replicas > 1,
+        linearized=isinstance(request.model, Linearized),
         checkpoint=checkpoint,
+        cancel=cancel,
     )
-
-
-def _check_self_energy(algorithm: Descent, replicas: bool, linearized: bool, checkpoint: Checkpoint | None) -> None:
-    """Refuse what only a `GaussianLeastSquares` has."""
-    if not isinstance(algorithm.batches, FullBatch):
-        raise InvalidArgument(
-            f"A `SelfEnergy` knows nothing of samples, so `batches` must be `FullBatch()`, but is {algorithm.batches!r}. "
-            "Put the noise of the selection into the self-energy."
-        )
-    for name, asked in (("replicas", replicas), ("linearized", linearized), ("checkpoint", checkpoint)):
-        if asked:
-            raise InvalidArgument(f"A run of a `SelfEnergy` has no `{name}`: leave it out.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class Dyson:
 
     tolerance: float = 1e-13
     max_sweeps: int | None = None
-    memory_limit: float = 8e9
+    memory_limit: float = field(default=8e9, metadata=check.NOT_IDENTITY)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tolerance", check.number("tolerance", self.tolerance, above=0.0))
@@ -195,7 +195,7 @@ def _trajectory(problem: Problem, method: Dyson, solution: Solution, seconds: fl
     attributes |= {"sweeps": solution.sweeps, "residual": solution.residual}
     return Trajectory.build(
         kind="theory",
-        model=problem.model,
+        model=problem.asked,
         algorithm=problem.algorithm,
         start=problem.start,
         time=times,

@@ -6,7 +6,8 @@ A method is one module behind `solve`: anything with `estimate(problem)` and `ru
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sgdmft import _validation as check
@@ -14,7 +15,8 @@ from sgdmft.algorithms import Descent
 from sgdmft.errors import TooLarge
 from sgdmft.models import Start
 from sgdmft.progress import Progress
-from sgdmft.trajectory import Recovered, Save, Trajectory
+from sgdmft.run.request import Recovered, Save
+from sgdmft.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from sgdmft.dmft.checkpoint import Checkpoint
@@ -43,6 +45,7 @@ class Problem:
     """Everything that `solve` was asked, checked."""
 
     model: Any
+    asked: Any
     algorithm: Descent
     start: Start
     steps: int
@@ -53,6 +56,7 @@ class Problem:
     replicas: bool
     linearized: bool
     checkpoint: Checkpoint | None
+    cancel: threading.Event | None
 
 
 class Method(Protocol):
@@ -79,8 +83,8 @@ class Dense:
         Bytes above which a run is refused.
     """
 
-    threads: int | None = None
-    memory_limit: float = 8e9
+    threads: int | None = field(default=None, metadata=check.NOT_IDENTITY)
+    memory_limit: float = field(default=8e9, metadata=check.NOT_IDENTITY)
 
     def __post_init__(self) -> None:
         if self.threads is not None:
@@ -143,7 +147,7 @@ class Compressed:
     tolerance: float = 1e-10
     order: int | None = None
     separation: float = 0.5
-    memory_limit: float = 8e9
+    memory_limit: float = field(default=8e9, metadata=check.NOT_IDENTITY)
 
     def __post_init__(self) -> None:
         remedy = "Below 1e-14 nothing is gained over `Dense()`."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import signal
 import threading
 import time
@@ -17,6 +16,7 @@ from sgdmft.dmft.checkpoint import Checkpoint, Clock
 from sgdmft.dmft.integrator import Integrator
 from sgdmft.dmft.pointwise import PointwiseIntegrator
 from sgdmft.errors import Diverged
+from sgdmft.parameters import content_key
 from sgdmft.progress import reporter
 from sgdmft.selfenergy import SelfEnergy
 from sgdmft.stability import stability_limit
@@ -146,11 +146,8 @@ def _loop(
         if taken == chunk:  # a full chunk tells the speed
             chunk = int(np.clip(chunk * _CHUNK_SECONDS / max(elapsed, 1e-9), chunk / 4 + 1, 2 * chunk))
             chunk = min(max(chunk, 8), 65536)
-        try:
-            report((integrator.t / problem.steps) ** power, 1.0)
-        except KeyboardInterrupt:
-            return Status.INTERRUPTED
-        if interrupted():
+        report((integrator.t / problem.steps) ** power, 1.0)
+        if interrupted() or (problem.cancel is not None and problem.cancel.is_set()):
             return Status.INTERRUPTED
         if clock and problem.checkpoint and clock.due():
             _store(problem.checkpoint, key, integrator, record)
@@ -185,11 +182,9 @@ def _trajectory(
     attributes: dict[str, Any] = {"method": repr(method), "seconds": seconds, "coordinates": past.n}
     if past.compressed:
         attributes["largest_truncation"] = past.accepted
-    if problem.linearized:
-        attributes["linearized"] = "in the magnetization"
     return Trajectory.build(
         kind="theory",
-        model=problem.model,
+        model=problem.asked,
         algorithm=problem.algorithm,
         start=problem.start,
         time=record.times[: record.count],
@@ -261,15 +256,16 @@ _RECORD = ("times", "values", "count", "saved", "rows", "label_response", "rows_
 
 def _key(problem: Problem, method: Dense | Compressed) -> str:
     """Digest of everything that determines the run."""
-    rates = problem.algorithm.rates(problem.steps)
-    digest = hashlib.sha256()
-    for part in (problem.model, problem.algorithm.batches, problem.algorithm.spherical, problem.start, problem.steps):
-        digest.update(repr(part).encode())
-    for part in (problem.save, problem.stop, problem.replicas, problem.linearized, method, provenance()["version"]):
-        digest.update(repr(part).encode())
-    for values in rates:
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
+    return content_key(
+        model=problem.asked,
+        algorithm=problem.algorithm,
+        steps=problem.steps,
+        start=problem.start,
+        save=problem.save,
+        stop=problem.stop,
+        method=method,
+        version=provenance()["version"],
+    )
 
 
 def _store(checkpoint: Checkpoint, key: str, integrator: Integrator, record: _Record) -> None:

@@ -45,7 +45,7 @@ def build(
     }  # fmt: skip
     jobs |= {
         f"two runs, b = {fraction:g}": (
-            0.3, partial(sg.solve, glass, descent(learning_rate, fraction), steps=short, replicas=True)
+            0.3, partial(sg.solve, glass, descent(learning_rate, fraction), steps=short, save=sg.Save(replicas=2))
         )
         for fraction in fractions[1:]
     }  # fmt: skip
@@ -54,7 +54,7 @@ def build(
             0.5,
             partial(
                 sg.simulate, glass, descent(learning_rate, fraction), steps=short, size=size, samples=samples,
-                replicas=2, save=sg.Save(two_time=seen), workers=1,
+                save=sg.Save(two_time=seen, replicas=2), workers=1,
             ),
         )
         for fraction in fractions[1:]
@@ -63,7 +63,15 @@ def build(
     jobs["Hessian"] = 0.1, partial(sg.solve, model, noisy, **common)
     jobs["Hessian at finite size"] = (
         0.3,
-        partial(sg.simulate, model, noisy, size=size, samples=samples, observe=probe, workers=1, **common),
+        partial(
+            sg.simulate,
+            model,
+            noisy,
+            size=size,
+            samples=samples,
+            workers=1,
+            **common | {"save": sg.Save(two_time=looks, observe=probe)},
+        ),
     )
     found = side_by_side(jobs, progress)
     runs = {_label(fraction): found[f"aging, b = {fraction:g}"] for fraction in fractions}

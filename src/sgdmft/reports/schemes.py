@@ -57,13 +57,13 @@ def build(
     }
     model = sg.GaussianLeastSquares(alpha=alpha)
     curves = {name: sg.Descent(batches=batches, **options) for name, batches in _schemes(fraction).items()}
-    common = {"steps": curve_steps, "start": curve_start, "save": sg.Save(two_time=0)}
-    points = np.unique(np.round(np.geomspace(1, curve_steps, 16)).astype(int)).tolist()
+    points = np.unique(np.round(np.geomspace(1, curve_steps, 16)).astype(int))
+    common = {"steps": curve_steps, "start": curve_start, "save": sg.Save(two_time=0, loss_times=points)}
     jobs |= {
         f"simulation, {name}": (
             4.0,
             partial(sg.simulate, model, algorithm, size=size, samples=samples, seed=seed, workers=1, dtype="float32",
-                    loss_times=points, **common),
+                    **common),
         )
         for seed, (name, algorithm) in enumerate(curves.items())
     }  # fmt: skip

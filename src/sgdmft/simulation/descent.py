@@ -11,6 +11,7 @@ copy has those of the first replica and begins as x(t'+1) + epsilon n. Then
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -59,7 +60,12 @@ class Control:
     """Shared by the samples of a run: nothing is needed beyond `horizon`, nothing at all once `cancelled`."""
 
     horizon: int
-    cancelled: bool = False
+    cancel: threading.Event | None = None
+    ended: bool = False
+
+    @property
+    def cancelled(self) -> bool:
+        return self.ended or (self.cancel is not None and self.cancel.is_set())
 
 
 class Record:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any, Literal
@@ -20,10 +21,11 @@ from sgdmft.algorithms import Descent
 from sgdmft.errors import Diverged, InvalidArgument, TooLarge
 from sgdmft.models import GaussianLeastSquares, Start
 from sgdmft.progress import Progress, reporter
+from sgdmft.run.request import Recovered, Request, Save
 from sgdmft.simulation.descent import Control, Plan, Record, descend, pair_overlap
 from sgdmft.simulation.instance import Instance, data_bytes, data_size, precision
 from sgdmft.stability import stability_limit
-from sgdmft.trajectory import Recovered, Save, Status, Trajectory
+from sgdmft.trajectory import Status, Trajectory
 
 _POLL = 0.1  # seconds between two looks at the progress of the samples
 
@@ -40,11 +42,7 @@ def simulate(
     save: Save | None = None,
     stop: Recovered | None = None,
     progress: Progress = False,
-    response: Sequence[int] | None = None,
-    replicas: int = 1,
-    loss_times: Sequence[int] | None = None,
-    observe: Callable[[Instance, int, np.ndarray], None] | None = None,
-    kick_size: float = 1e-5,
+    cancel: threading.Event | None = None,
     dtype: Literal["float64", "float32"] = "float64",
     workers: int | None = None,
     memory_limit: float = 8e9,
@@ -73,19 +71,8 @@ def simulate(
 
     Other parameters
     ----------------
-    response : sequence of steps t'
-        Measure R(t, t') = n.dx(t) / (N kick_size) by a kick `kick_size` n, n_i = +-1, added to x(t'+1), with the same
-        data, selections and noise. These times join the saved ones; other columns of `response` are NaN.
-    replicas : int
-        With two or more, runs with the same data and start but selections and noise of their own; then
-        `dataset['replica_correlation']` is C12(t, t') = x^1(t).x^2(t')/N at the saved times, averaged over the pairs, and
-        `replica_overlap` is C12(t, t) at every step. All else is measured on the first replica.
-    loss_times : sequence of steps
-        Where minibatches are used, the loss over all data costs a pass over them, and is taken at these steps only (NaN
-        at the others). By default about 100 steps evenly spaced in log(1 + t), and the saved two-times. With full
-        batches it is free and known at every step.
-    observe : function (instance, step, x) called at the saved two-times
-        In the thread of the sample `instance.sample`.
+    cancel : threading.Event or None
+        When it is set, the run stops as on Ctrl-C.
     dtype : 'float64' or 'float32'
         Precision of couplings, values and gradients; the weights are kept in float64. Stated in the attributes.
     workers : int
@@ -115,18 +102,17 @@ def simulate(
     >>> data.magnetization.shape, bool(data.error("magnetization")[-1] < 0.1)
     ((11,), True)
     """
-    start = Start() if start is None else start
-    save = Save() if save is None else save
-    steps = check.integer("steps", steps, at_least=0)
+    request = Request(model=model, algorithm=algorithm, steps=steps, start=start, save=save, stop=stop)  # type: ignore[arg-type]
+    if not isinstance(model, GaussianLeastSquares):
+        raise InvalidArgument(f"A simulation needs data, so a `GaussianLeastSquares`, but `model` is {model!r}.")
+    start, save, steps = request.start, request.save, request.steps
     size = check.integer("size", size, at_least=2, remedy="It is the number N of weights.")
     samples = check.integer("samples", samples, at_least=1)
     seed = secrets.randbits(63) if seed is None else check.integer("seed", seed, at_least=0)
     count = data_size(model, size)
-    replicas = check.integer("replicas", replicas, at_least=1)
-    kicks = _times("response", response, steps - 1)
-    if len(kicks) and precision(dtype) == np.float32:
+    if save.response and precision(dtype) == np.float32:
         raise InvalidArgument("The response to small kicks needs `dtype='float64'`: float32 cannot resolve them.")
-    two_times = np.union1d(save.two_times(steps), kicks).astype(np.int64)
+    kicks, two_times = np.array(save.response, dtype=np.int64), save.two_times(steps)
     rates = algorithm.rates(steps)
     plan = Plan(
         algorithm=algorithm,
@@ -134,22 +120,22 @@ def simulate(
         steps=steps,
         start=start,
         seed=seed,
-        replicas=replicas,
+        replicas=save.replicas,
         kicks=kicks,
-        kick_size=check.number("kick_size", kick_size, above=0.0),
+        kick_size=save.kick_size,
         recorded=save.recorded(steps),
         two_times=two_times,
-        loss_wanted=_loss_wanted(rates.batch_fraction, loss_times, two_times, steps),
+        loss_wanted=_loss_wanted(rates.batch_fraction, save.loss_times, two_times, steps),
         stop_distance=None if stop is None else stop.distance,
         norm_limit=check.number("norm_limit", norm_limit, above=0.0),
-        observe=observe,
+        observe=save.observe,
     )
     workers = _workers(
         model, size, samples, dtype, workers, check.number("memory_limit", memory_limit, above=0.0), plan
     )
 
     records: dict[int, Record] = {}
-    control = Control(horizon=steps)
+    control = Control(horizon=steps, cancel=cancel)
 
     def run(sample: int) -> None:
         if control.cancelled:
@@ -170,11 +156,14 @@ def simulate(
                 finished, running = wait(running, timeout=_POLL, return_when=FIRST_EXCEPTION)
                 for future in finished:
                     future.result()
+                if cancel is not None and cancel.is_set():
+                    interrupted = True
+                    break
                 report.update(sum(record.work for record in list(records.values())), total)
     except KeyboardInterrupt:
         interrupted = True
     finally:
-        control.cancelled = True
+        control.ended = True
         pool.shutdown(wait=True, cancel_futures=True)
 
     if interrupted and not any(record.reached >= 0 for record in records.values()):
@@ -261,28 +250,18 @@ def _statistics(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _loss_wanted(
-    fractions: np.ndarray, loss_times: Sequence[int] | None, two_times: np.ndarray, steps: int
+    fractions: np.ndarray, loss_times: Sequence[int] | np.ndarray | None, two_times: np.ndarray, steps: int
 ) -> np.ndarray:
     wanted = np.zeros(steps + 1, dtype=bool)
     if loss_times is None:
         wanted[np.round(np.expm1(np.linspace(0.0, np.log1p(steps), 100))).astype(int)] = True
         wanted[two_times] = True
     else:
-        wanted[_times("loss_times", loss_times, steps)] = True
+        wanted[list(loss_times)] = True
     wanted[:steps] |= fractions >= 1.0
     if steps and fractions[-1] >= 1.0:
         wanted[steps] = True
     return wanted
-
-
-def _times(name: str, times: Sequence[int] | None, last: int) -> np.ndarray:
-    values = sorted({check.integer(name, t, at_least=0) for t in (() if times is None else times)})
-    if values and values[-1] > last:
-        raise InvalidArgument(
-            f"Argument `{name}` holds step {values[-1]}, but the last one possible in this run is {last}. "
-            "Leave it out, or run more steps."
-        )
-    return np.array(values, dtype=np.int64)
 
 
 def _workers(

@@ -23,10 +23,11 @@ from sgdmft.algorithms import Descent
 from sgdmft.errors import InvalidArgument
 from sgdmft.models import GaussianLeastSquares, Start
 from sgdmft.progress import Progress, reporter
+from sgdmft.run.request import Recovered, Save
 from sgdmft.simulation import simulate
 from sgdmft.thresholds.relaxation import Interruption, Setting, cores, side_by_side
 from sgdmft.thresholds.store import Store
-from sgdmft.trajectory import Recovered, Save, Status
+from sgdmft.trajectory import Status
 
 _BLOCK = 8  # runs between two visits to the disk
 
@@ -213,9 +214,8 @@ def _recovery_step(
         size=size,
         samples=1,
         seed=int(entropy[0] >> np.uint64(1)),
-        save=Save(two_time=0),
+        save=Save(two_time=0, loss_times=()),
         stop=Recovered(distance=setting.level),
-        loss_times=(),
         dtype="float32",
         workers=1,
         strict=False,

@@ -35,12 +35,13 @@ from sgdmft import _validation as check
 from sgdmft.algorithms import Descent
 from sgdmft.dmft import solve
 from sgdmft.errors import InvalidArgument
-from sgdmft.models import GaussianLeastSquares, Start
+from sgdmft.models import GaussianLeastSquares, Linearized, Start
 from sgdmft.parameters import plain
 from sgdmft.progress import Progress, reporter
+from sgdmft.run.request import Save
 from sgdmft.thresholds.relaxation import METHOD, Interruption, cores, side_by_side
 from sgdmft.thresholds.store import Store
-from sgdmft.trajectory import Save, Status, provenance
+from sgdmft.trajectory import Status, provenance
 
 if TYPE_CHECKING:
     import xarray
@@ -285,7 +286,7 @@ def _run(model: GaussianLeastSquares, algorithm: Descent, steps: int, method: An
     """log |mu| at 1, 2, 4, ..., as far as it is finite."""
     start, save = Start(magnetization=_SMALL), Save(two_time=0)
     run = solve(
-        model, algorithm, steps=steps, start=start, method=method, save=save, linearized=True, strict=False,
+        Linearized(model), algorithm, steps=steps, start=start, method=method, save=save, strict=False,
         progress=progress,
     )  # fmt: skip
     if run.status is Status.INTERRUPTED:

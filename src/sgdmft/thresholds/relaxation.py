@@ -25,9 +25,10 @@ from sgdmft.errors import InvalidArgument
 from sgdmft.models import ConstantTarget, GaussianLeastSquares, Start
 from sgdmft.parameters import plain
 from sgdmft.progress import Progress, reporter
+from sgdmft.run.request import Recovered, Save
 from sgdmft.thresholds.fit import PowerLaw, fit_power_law
 from sgdmft.thresholds.store import Store
-from sgdmft.trajectory import Recovered, Save, Status, Trajectory
+from sgdmft.trajectory import Status, Trajectory
 
 #: Relaxation times agree with the dense sweep to better than 1e-6 of themselves with these settings.
 METHOD = Compressed(tolerance=1e-8, order=8)

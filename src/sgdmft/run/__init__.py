@@ -1,0 +1,1 @@
+"""A run as a question and its answer: the checked request, its identity, what is kept, and the trajectory."""
