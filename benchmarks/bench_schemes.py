@@ -37,13 +37,13 @@ def solve(batches, learning_rate, steps, method):
 
 
 def main(steps: int = 20_000, dense_steps: int = 2000) -> None:
-    for method in (sg.Dense(threads=1), sg.Compressed(order=2, tolerance=1e-2)):
+    for method in (sg.Dense(), sg.Compressed(order=2, tolerance=1e-2)):
         solve(sg.Shuffled(2), 0.1, 60, method)  # compile
     print(f"tolerance {sg.Compressed().tolerance:g}, order {sg.Compressed().order}; seconds of one thread")
     print(f"{'scheme':<36} {'steps':>6} {'s':>7} {'coord.':>6} | at {dense_steps} steps: {'s':>6} {'dense':>6}  "
           f"{'m':>7} {'C(t,t)':>7} {'loss':>7} {'C':>7} {'R eta':>7}")  # fmt: skip
     for batches, (rate, part) in SCHEMES.items():
-        dense, slow = solve(batches, rate, dense_steps, sg.Dense(threads=1))
+        dense, slow = solve(batches, rate, dense_steps, sg.Dense())
         short, fast = solve(batches, rate, dense_steps, sg.Compressed())
         names = ("magnetization", "norm", "loss", "correlation")
         errors = [np.abs(dense[name] - short[name]).max() for name in names]

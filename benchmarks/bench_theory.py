@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numba
@@ -23,8 +22,6 @@ import numpy as np
 import pytest
 
 import sgdmft as sg
-from sgdmft.dmft.history import History
-from sgdmft.dmft.integrator import Integrator
 
 TALK = sg.GaussianLeastSquares(alpha=1.5)
 ALGORITHMS = {"b = 1": sg.GradientDescent(0.1), "b = 0.3": sg.SGD(0.1, 0.3)}
@@ -41,57 +38,55 @@ def stream(data, n):
     return total
 
 
+def integrator(model, algorithm, steps, method):
+    """The steps of a run alone, without two-time output."""
+    request = sg.Request(model=model, algorithm=algorithm, steps=steps, save=sg.Save(two_time=0))
+    return method.begin(request).integrator
+
+
 def announce(capsys, text):
     with capsys.disabled():
         print(f"\n{text}")
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.benchmark(group="dense sweep")
-def bench_dense_against_reading_its_triangles(benchmark, capsys, threads, steps=4000, parts=40):
+@pytest.mark.benchmark(group="dense history")
+def bench_dense_against_reading_its_triangles(benchmark, capsys, steps=4000, parts=40):
     """16/3 T^3 bytes in all: each step reads four triangles once. Read after every part, as far as they are filled."""
-    sg.solve(TALK, ALGORITHMS["b = 0.3"], steps=600, method=sg.Dense(threads=threads))  # compile
+    sg.solve(TALK, ALGORITHMS["b = 0.3"], steps=600, method=sg.Dense())  # compile
     stream(np.zeros(8), 8)
-    run = Integrator.begin(
-        TALK,
-        ALGORITHMS["b = 0.3"],
-        sg.Start(),
-        steps,
-        history=lambda operators: History.dense(steps, operators=operators),
-        threads=threads,
-    )
-    sweep = reading = 0.0
+    run = integrator(TALK, ALGORITHMS["b = 0.3"], steps, sg.Dense())
+    stepping = reading = 0.0
 
     def work():
-        nonlocal sweep, reading
+        nonlocal stepping, reading
         out = np.zeros((steps, 4))
-        with ThreadPoolExecutor(threads) as pool:
-            for part in range(1, parts + 1):
-                began = time.perf_counter()
-                taken = run.advance(part * steps // parts, out)
-                sweep += time.perf_counter() - began
-                filled = int(run.history.row[run.t - 1]) + run.t
-                began = time.perf_counter()
-                list(pool.map(lambda triangle, filled=filled: stream(triangle, filled), run.history.ops))
-                middle = (1 - 0.5 * taken / run.t) ** 2  # triangles in the middle of the part
-                reading += middle * taken * (time.perf_counter() - began)
+        for part in range(1, parts + 1):
+            began = time.perf_counter()
+            taken = run.advance(part * steps // parts, out)
+            stepping += time.perf_counter() - began
+            filled = int(run.history.row[run.t - 1]) + run.t
+            began = time.perf_counter()
+            for triangle in run.history.operators:
+                stream(triangle, filled)
+            middle = (1 - 0.5 * taken / run.t) ** 2  # triangles in the middle of the part
+            reading += middle * taken * (time.perf_counter() - began)
 
     benchmark.pedantic(work, rounds=1, iterations=1)
     size = 16 / 3 * steps**3
-    benchmark.extra_info |= {"sweep": sweep, "reading": reading, "ratio": sweep / reading}
+    benchmark.extra_info |= {"stepping": stepping, "reading": reading, "ratio": stepping / reading}
     announce(
         capsys,
-        f"dense, T = {steps}, {threads} thread(s): sweep {sweep:.1f} s, reading its {size / 1e9:.0f} GB {reading:.1f} s "
-        f"({size / reading / 1e9:.0f} GB/s), ratio {sweep / reading:.2f} (target 2)",
+        f"dense, T = {steps}: {stepping:.1f} s, reading its {size / 1e9:.0f} GB {reading:.1f} s "
+        f"({size / reading / 1e9:.0f} GB/s), ratio {stepping / reading:.2f} (target 2)",
     )
-    assert sweep < 2 * reading
+    assert stepping < 2 * reading
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 @pytest.mark.benchmark(group="compressed against dense")
 def bench_compressed_against_dense(benchmark, capsys, name, steps=4000):
     algorithm = ALGORITHMS[name]
-    methods = {"dense": sg.Dense(threads=1), "compressed": sg.Compressed()}
+    methods = {"dense": sg.Dense(), "compressed": sg.Compressed()}
     for method in methods.values():
         sg.solve(TALK, algorithm, steps=600, method=method)  # compile
     seconds, results = {}, {}
@@ -119,14 +114,7 @@ def bench_compressed_against_dense(benchmark, capsys, name, steps=4000):
 @pytest.mark.benchmark(group="compressed step")
 def bench_step_against_reading_its_operators(benchmark, capsys, begin=20000, count=4000):
     """A step reads 4 n (n + p) / 2 numbers that live in the cache; the bound is reading them once."""
-    run = Integrator.begin(
-        TALK,
-        ALGORITHMS["b = 0.3"],
-        sg.Start(),
-        begin + count,
-        history=lambda operators: History.with_panels(600, operators=operators, order=12, phases=1),
-        tolerance=1e-10,
-    )
+    run = integrator(TALK, ALGORITHMS["b = 0.3"], begin + count, sg.Compressed())
     out = np.zeros((begin, 4))
     run.advance(begin, out)
     steps, readings, sizes = [], [], []
@@ -138,7 +126,7 @@ def bench_step_against_reading_its_operators(benchmark, capsys, begin=20000, cou
             steps.append((time.perf_counter() - began) / 12)
             past = run.history
             entries = int(past.end[: past.n].sum())
-            rows = np.ascontiguousarray(past.ops[:, :entries])
+            rows = np.ascontiguousarray(past.operators[:, :entries])
             began = time.perf_counter()
             for operator in rows:
                 stream(operator, entries)
@@ -215,17 +203,7 @@ def growth(longest: int = 10**6, tolerances: tuple[float, ...] = (1e-6, 1e-8, 1e
     left, right = figure.subplots(1, 2)
     for tolerance in tolerances:
         steps = max(longest, 10**6) if tolerance == tolerances[0] else 10**6
-        order = sg.Compressed(tolerance=tolerance).order or 0
-        run = Integrator.begin(
-            model,
-            algorithm,
-            sg.Start(),
-            steps,
-            history=lambda operators, order=order: History.with_panels(
-                50 * order, operators=operators, order=order, phases=1
-            ),
-            tolerance=tolerance,
-        )
+        run = integrator(model, algorithm, steps, sg.Compressed(tolerance=tolerance))
         rows, total = [], 0.0
         for mark in np.unique(np.append(np.geomspace(100, 10**6, 33), np.geomspace(10**6, steps, 9)).astype(int)):
             out = np.zeros((mark - run.t, 4))
@@ -238,7 +216,7 @@ def growth(longest: int = 10**6, tolerances: tuple[float, ...] = (1e-6, 1e-8, 1e
                 print(
                     f"tolerance {tolerance:g}, {mark} steps: n = {run.history.n}, {rows[-1][2]:.0f} us/step, "
                     f"in all {total:.1f} s; "
-                    f"m = {out[-1, 0]:.12f}, C = {out[-1, 1]:.12f}; history {run.history.nbytes / 1e6:.0f} MB, "
+                    f"m = {out[-1, 0]:.12f}, C = {out[-1, 1]:.12f}; history {run.history.operators.nbytes / 1e6:.0f} MB, "
                     f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB",
                     flush=True,
                 )

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import sgdmft as sg
-from sgdmft._kernels import sweep as kernel
+from sgdmft.dmft.closures import LeastSquares
 from sgdmft.dmft.gram import analysis, gram, tails, transfer
 from sgdmft.dmft.history import History
-from sgdmft.dmft.integrator import Integrator
 from sgdmft.errors import TooLarge
 
 TALK = sg.GaussianLeastSquares(alpha=1.5)
@@ -146,19 +145,14 @@ def test_rows_at_any_past_time(quantity, dense):
 def test_tail_sums_are_sums(phases):
     batches = sg.Shuffled(phases) if phases > 1 else sg.Bernoulli(0.4)
     algorithm = sg.Descent(learning_rate=0.1, batches=batches)
-    run = Integrator.begin(
-        TALK,
-        algorithm,
-        sg.Start(),
-        700,
-        history=lambda operators: History.with_panels(720, operators=operators, order=8, phases=phases),
-        tolerance=1e-6,
-    )
-    run.advance(700, np.zeros((700, 4)))
-    assert run.history.n < 700
+    request = sg.Request(model=TALK, algorithm=algorithm, steps=700, save=sg.Save(two_time=0))
+    run = sg.Compressed(tolerance=1e-6, order=8).begin(request)
+    run.advance()
+    past = run.integrator.history
+    assert past.n < 700
     times = np.array([0, 1, 5, 48, 100, 333, 690, 699])
-    row = run.history.row_at(kernel.R_ROW, np.arange(700))
-    sums = run.history.tail_sums(kernel.R_ROW, times)
+    row = past.row_at(past.named.response, np.arange(700))
+    sums = past.tail_sums(past.named.response, times)
     np.testing.assert_allclose(sums, [row[t:].sum() for t in times], rtol=1e-11)
 
 
@@ -174,15 +168,8 @@ def test_tails_of_the_basis(points):
         np.testing.assert_allclose(tails(points, order, first) @ nodal, exact, rtol=1e-10, atol=1e-10 * exact.max())
 
 
-ROWS = {"C": kernel.C, "R": kernel.R, "L": kernel.L, "G": kernel.G}
-LINES = {
-    "C(t,.)": kernel.C_ROW,
-    "R(t,.)": kernel.R_ROW,
-    "m": kernel.MAGNETIZATION,
-    "f(m)": kernel.TEACHER,
-    "C12(t,.)": kernel.C12_ROW,
-    "P(t,.)": kernel.P_ROW,
-}
+ROWS = {"C": 0, "R": 1, "L": 2, "G": 3}
+LINES = {"m": 1, "C(t,.)": 2, "R(t,.)": 3, "f(m)": 4, "P(t,.)": 5, "C12(t,.)": 6}
 
 
 @pytest.mark.parametrize("where", [None, *ROWS, *LINES])
@@ -193,19 +180,20 @@ def test_every_recent_row_is_asked_before_a_merge(where, age, size):
 
     Of rows that only enter sums the square counts, of rows that are read off (C, R, P) the size.
     """
-    past = History.with_panels(200, operators=4, order=8, phases=1)
+    past = History.with_panels(200, LeastSquares.layout, 1.0, order=8, phases=1)
     for _ in range(6):
-        past.counters += past.leaf
+        for counter in ("time", "coordinates"):
+            past.now[counter] += past.leaf
         rough = size * np.cos(np.pi * np.arange(past.n))
-        past.vec[: kernel.P_ROW + 1, : past.n] = 1.0
+        past.lines[:, : past.n] = 1.0
         for op in range(4):
             for v in range(past.n - past.leaf, past.n):
-                past.ops[op, past.row[v] : past.row[v] + v + 1] = 1.0
+                past.operators[op, past.row[v] : past.row[v] + v + 1] = 1.0
                 if where in ROWS and op == ROWS[where] and v == past.n - 1 - age:
-                    past.ops[op, past.row[v] : past.row[v] + v + 1] += rough[: v + 1]
+                    past.operators[op, past.row[v] : past.row[v] + v + 1] += rough[: v + 1]
         if where in LINES:
-            past.vec[LINES[where], : past.n] += rough
-        past.close_leaf(tolerance=1e-3, distance=0.5, gain=1.0)
+            past.lines[LINES[where], : past.n] += rough
+        past.close_leaf(tolerance=1e-3, separation=0.5)
     levels = [panel.level for panel in past.panels]
     refused = where is not None and (size == 0.1 or where[0] in "CRP")
     assert (max(levels) == 0) == refused, levels

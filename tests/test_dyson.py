@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sgdmft as sg
-from sgdmft.dmft import _problem
-from sgdmft.dmft.dyson import Dyson, solution_of
+from sgdmft.dmft.dyson import Dyson
 from sgdmft.dmft.whole import LeastSquares
 from sgdmft.errors import Diverged, InvalidArgument, NotConverged
 from sgdmft.selfenergy import linear_regression
@@ -61,7 +60,7 @@ def problems(draw):
 @given(problems())
 def test_sweep_is_dyson_is_compressed(problem):
     every = sg.Save(two_time=range(problem["steps"] + 1))
-    dense = sg.solve(**problem, save=every, strict=False, method=sg.Dense(threads=1))
+    dense = sg.solve(**problem, save=every, strict=False, method=sg.Dense())
     dyson = sg.solve(**problem, save=every, strict=False, method=Dyson())
     assert dense.status is dyson.status is sg.Status.COMPLETED
     assert largest_difference(dense, dyson) < 1e-11
@@ -85,10 +84,10 @@ def test_long_run_of_every_scheme(scheme):
         "algorithm": sg.Descent(learning_rate=eta, batches=batches, weight_decay=0.1),
         "steps": 80,
     }
-    dense, dyson = sg.solve(**problem, method=sg.Dense(threads=1)), sg.solve(**problem, method=Dyson())
+    dense, dyson = sg.solve(**problem, method=sg.Dense()), sg.solve(**problem, method=Dyson())
     assert largest_difference(dense, dyson) < 1e-12
     assert dyson.dataset.attrs["residual"] < 1e-13
-    assert dyson.dataset.attrs["sweeps"] < 82
+    assert dyson.dataset.attrs["iterations"] < 82
 
 
 def test_violent_steps_cut_the_window():
@@ -98,7 +97,7 @@ def test_violent_steps_cut_the_window():
         "algorithm": sg.SGD(0.2, 0.5, spherical=True, momentum=0.3),
         "steps": 60,
     }
-    dense, dyson = sg.solve(**problem, method=sg.Dense(threads=1)), sg.solve(**problem, method=Dyson())
+    dense, dyson = sg.solve(**problem, method=sg.Dense()), sg.solve(**problem, method=Dyson())
     assert largest_difference(dense, dyson) < 1e-11
 
 
@@ -158,10 +157,10 @@ def test_multipliers_by_enumeration(batches):
 TALK = {"model": sg.GaussianLeastSquares(alpha=2.0), "algorithm": sg.SGD(0.1, 0.5), "steps": 40}
 
 
-def test_too_few_sweeps_are_refused():
-    with pytest.raises(NotConverged, match="not solved after 3 sweeps") as caught:
-        sg.solve(**TALK, method=Dyson(max_sweeps=3))
-    assert caught.value.value.sweeps == 3
+def test_too_few_iterations_are_refused():
+    with pytest.raises(NotConverged, match="not solved after 3 iterations") as caught:
+        sg.solve(**TALK, method=Dyson(max_iterations=3))
+    assert caught.value.value.iterations == 3
     violent = TALK | {"algorithm": sg.SGD(0.2, 0.5, spherical=True, momentum=0.3)}
     with pytest.raises(NotConverged, match="holds to"):
         sg.solve(**violent, method=Dyson(tolerance=1e-17))
@@ -173,7 +172,7 @@ def test_divergence_keeps_what_was_computed():
         sg.solve(**problem, method=Dyson())
     kept = caught.value.trajectory
     assert kept.status is sg.Status.DIVERGED
-    dense = sg.solve(**problem, method=sg.Dense(threads=1), strict=False)
+    dense = sg.solve(**problem, method=sg.Dense(), strict=False)
     count = len(kept.norm)
     assert 2 <= count < 41
     np.testing.assert_allclose(kept.norm, dense.norm[:count], rtol=1e-10)
@@ -188,7 +187,7 @@ def test_what_dyson_has_not(asked):
 
 
 def test_settings_are_checked():
-    for bad in ({"tolerance": 0.0}, {"max_sweeps": 0}, {"memory_limit": -1}):
+    for bad in ({"tolerance": 0.0}, {"max_iterations": 0}, {"memory_limit": -1}):
         with pytest.raises(InvalidArgument, match=next(iter(bad))):
             Dyson(**bad)
     with pytest.raises(sg.errors.TooLarge, match="memory_limit"):
@@ -203,8 +202,9 @@ def test_estimates():
 
 
 def test_solution_reports_its_residual():
-    problem = _problem(sg.Request(**TALK))
-    solution = solution_of(problem, Dyson())
+    run = Dyson().begin(sg.Request(**TALK))
+    run.advance()
+    solution = run.solution()
     assert solution.residual < 1e-13
-    assert solution.sweeps < 42
+    assert solution.iterations < 42
     assert len(solution.weights) == 42

@@ -16,7 +16,7 @@ def test_growth_is_that_of_a_small_start():
     """m(t)/m(0) of the full equations, whose error is of order m^2, by the dense sweep."""
     grown = sg.growth(MODEL, GD, steps=256, cache=False)
     theory = sg.solve(
-        MODEL, GD, steps=256, start=sg.Start(magnetization=1e-6), method=sg.Dense(threads=1), save=sg.Save(two_time=0)
+        MODEL, GD, steps=256, start=sg.Start(magnetization=1e-6), method=sg.Dense(), save=sg.Save(two_time=0)
     )
     assert np.exp(grown.log_growth) == pytest.approx(theory.magnetization[grown.time] / 1e-6, rel=1e-7)
 

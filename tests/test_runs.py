@@ -105,12 +105,6 @@ def test_no_steps_is_the_start():
     assert theory.loss[0] == pytest.approx(0.75 * (0.5 + 0.5 - 0.01), rel=1e-14)
 
 
-def test_two_threads_do_what_one_does():
-    run = {threads: sg.solve(TALK, sg.SGD(0.1, 0.3), steps=700, method=sg.Dense(threads=threads)) for threads in (1, 2)}
-    for name in ("magnetization", "norm", "loss", "correlation", "response"):
-        np.testing.assert_allclose(run[1][name], run[2][name], rtol=0, atol=1e-12)
-
-
 def test_what_is_saved():
     full = sg.solve(TALK, sg.SGD(0.1, 0.3), steps=100)
     thin = sg.solve(TALK, sg.SGD(0.1, 0.3), steps=100, save=sg.Save(two_time=[3, 50], every=30))
@@ -171,7 +165,7 @@ def equal(one, other):
 @pytest.fixture
 def always_report(monkeypatch):
     monkeypatch.setattr("sgdmft.progress._INTERVAL", 0.0)
-    monkeypatch.setattr("sgdmft.dmft.sweep._CHUNK_SECONDS", 1e-4)  # small chunks: many places to stop at
+    monkeypatch.setattr("sgdmft.dmft.solver._CHUNK_SECONDS", 1e-4)  # small chunks: many places to stop at
 
 
 @METHODS

@@ -118,7 +118,7 @@ def test_compressed_equals_dense(batches, case):
         rate = 0.02 * smallness(batches)
         options = {"learning_rate": lambda t: rate + rate / (1 + 0.02 * t), "momentum": lambda t: 0.5 / (1 + 0.1 * t)}
     steps = longest(batches, 400)
-    dense = solve(model, batches, steps, sg.Dense(threads=1), two_time=24, **options)
+    dense = solve(model, batches, steps, sg.Dense(), two_time=24, **options)
     compressed = solve(model, batches, steps, sg.Compressed(tolerance=1e-6, order=5), two_time=24, **options)
     assert_equal(compressed, dense, 1e-10, ("magnetization", "norm", "loss"))
     assert_equal(compressed, dense, 1e-6, ("correlation",))
@@ -268,7 +268,7 @@ def test_a_scheme_of_ones_own(case):
     "scheme", [sg.Shuffled(6), sg.Cyclic(4), Resting(5, 0.9)], ids=["shuffled", "cyclic", "resting"]
 )
 def test_undeclared_phases_cost_time_but_no_accuracy(scheme):
-    dense = solve(TALK, scheme, 500, sg.Dense(threads=1), learning_rate=0.1, two_time=24)
+    dense = solve(TALK, scheme, 500, sg.Dense(), learning_rate=0.1, two_time=24)
     hidden = solve(TALK, General(scheme), 500, sg.Compressed(tolerance=1e-8, order=6), learning_rate=0.1, two_time=24)
     assert_equal(hidden, dense, 1e-10, ("magnetization", "norm", "loss"))
     assert_equal(hidden, dense, 1e-6, ("correlation", "response"))

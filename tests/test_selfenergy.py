@@ -15,7 +15,7 @@ from sgdmft.errors import Diverged, InvalidArgument
 from sgdmft.selfenergy import SelfEnergy, linear_regression, spherical_pspin, spiked_tensor
 from sgdmft.superfield import Row, Superfield, signal
 
-METHODS = {"dense": sg.Dense(threads=1), "compressed": sg.Compressed(order=8), "dyson": sg.Dyson()}
+METHODS = {"dense": sg.Dense(), "compressed": sg.Compressed(order=8), "dyson": sg.Dyson()}
 RANDOM = sg.Start(magnetization=0.0)
 
 
@@ -85,7 +85,7 @@ def test_three_spin_gradient_flow():
         times = [round(t / eta) for t in (1, 2, 5, 10)]
         algorithm = sg.GradientDescent(eta, spherical=True)
         kept = sg.Save(two_time=[0, *times])
-        run = sg.solve(model, algorithm, steps=times[-1], start=RANDOM, save=kept, method=sg.Dense(threads=1))
+        run = sg.solve(model, algorithm, steps=times[-1], start=RANDOM, save=kept, method=sg.Dense())
         values.append(np.array([run.loss[times], run.correlation[1:, 0]]))
         if halving == 2:
             thin = sg.solve(model, algorithm, steps=times[-1], start=RANDOM, save=kept, method=sg.Compressed(order=8))
@@ -110,7 +110,7 @@ def test_three_spin_langevin_reaches_equilibrium():
         steps = round(12 / eta)
         save = sg.Save(two_time=range(steps - 2, steps + 1))
         model = spherical_pspin(sg.Covariance({3: 0.5}))
-        run = sg.solve(model, algorithm, steps=steps, start=RANDOM, save=save, method=sg.Dense(threads=1))
+        run = sg.solve(model, algorithm, steps=steps, start=RANDOM, save=save, method=sg.Dense())
         C, R = run.correlation, run.response
         # slope of C over [eta, 2 eta] and the response half a step on either side of its middle
         ratio = (C[2, 1] - C[2, 0]) / (eta * 0.5 * (R[2, 1] + R[2, 0]))
@@ -189,7 +189,7 @@ def test_linear_regression_by_marchenko_pastur(alpha, noise, ridge):
     np.testing.assert_allclose(run.correlation, C, atol=1e-12)
     # The same model as least squares of Gaussian functions, by the sweep.
     model = sg.GaussianLeastSquares(alpha=alpha, covariance=sg.Covariance({1: 1.0}), labels=sg.Teacher(noise=noise))
-    sweep = sg.solve(model, algorithm, steps=steps, start=start, save=every, method=sg.Dense(threads=1))
+    sweep = sg.solve(model, algorithm, steps=steps, start=start, save=every, method=sg.Dense())
     np.testing.assert_allclose(run.correlation, sweep.correlation, atol=1e-12)
     np.testing.assert_allclose(run.response, sweep.response, atol=1e-12)
 
@@ -217,7 +217,7 @@ def pointwise_problems(draw):
 def test_dense_is_compressed_is_dyson(problem):
     every = sg.Save(two_time=range(problem["steps"] + 1))
     dense, compressed, dyson = (
-        sg.solve(**problem, save=every, method=m) for m in (sg.Dense(threads=1), sg.Compressed(order=4), sg.Dyson())
+        sg.solve(**problem, save=every, method=m) for m in (sg.Dense(), sg.Compressed(order=4), sg.Dyson())
     )
     for name in ("magnetization", "norm", "loss", "correlation", "response"):
         np.testing.assert_allclose(dense[name], dyson[name], rtol=1e-11, atol=1e-11)
@@ -255,7 +255,7 @@ def test_refusals():
     with pytest.raises(InvalidArgument, match="must be a `GaussianLeastSquares`"):
         sg.Linearized(spherical_pspin(f))  # type: ignore[arg-type]
     for bad in (lambda Q: Q.correlation, lambda Q: Superfield(np.eye(1), np.zeros((1, 1)))):
-        for method in (sg.Dense(threads=1), sg.Dyson()):
+        for method in (sg.Dense(), sg.Dyson()):
             with pytest.raises(InvalidArgument, match="must return"):
                 sg.solve(SelfEnergy(bad, name="mine"), free, steps=3, method=method)
     with pytest.raises(InvalidArgument, match="must return"):
@@ -264,7 +264,7 @@ def test_refusals():
         SelfEnergy(3)  # type: ignore[arg-type]
     with pytest.raises(AttributeError, match="immutable"):
         spherical_pspin(f).name = "other"  # type: ignore[misc]
-    for method in (sg.Dense(threads=1), sg.Dyson()):
+    for method in (sg.Dense(), sg.Dyson()):
         with pytest.raises(Diverged, match="Lower the learning rate"):
             sg.solve(spherical_pspin(f), free, steps=200, method=method)
 

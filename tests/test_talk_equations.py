@@ -21,9 +21,7 @@ def solved(request):
     """C, R, m of the sweep, and Lambda_R, Lambda_C computed from them by the superfield algebra."""
     model, algorithm = sg.GaussianLeastSquares(alpha=ALPHA), sg.SGD(ETA, request.param)
     every = sg.Save(two_time=range(STEPS + 1))
-    run = sg.solve(
-        model, algorithm, steps=STEPS, start=sg.Start(magnetization=0.2), method=sg.Dense(threads=1), save=every
-    )
+    run = sg.solve(model, algorithm, steps=STEPS, start=sg.Start(magnetization=0.2), method=sg.Dense(), save=every)
     C, R, m = run.correlation, run.response, run.magnetization
     n = STEPS + 2
     points = np.zeros((2, n, n))

@@ -36,7 +36,7 @@ def test_agrees_with_the_dense_sweep():
     result = sg.relaxation_times(MODEL, GD, [2.2, 2.8], start=START, steps=1000, cache=False)
     for alpha, time in zip(result.alphas, result.times, strict=True):
         dense = sg.solve(
-            sg.GaussianLeastSquares(alpha=alpha), GD, steps=1000, start=START, method=sg.Dense(threads=1),
+            sg.GaussianLeastSquares(alpha=alpha), GD, steps=1000, start=START, method=sg.Dense(),
             save=sg.Save(two_time=0), stop=sg.Recovered(distance=0.01),
         )  # fmt: skip
         assert sg.relaxation_time(dense, 0.01) == pytest.approx(time, rel=1e-6)
@@ -65,7 +65,7 @@ def test_results_are_kept(tmp_path, count):
     assert len(count) == 3  # a longer run answers for a shorter one
     sg.relaxation_times(*arguments, start=START, steps=500, cache=tmp_path)
     assert count[3:] == [2.0]  # only the one that did not recover is run again
-    for change in ({"level": 0.02}, {"start": sg.Start(magnetization=0.02)}, {"method": sg.Dense(threads=1)}):
+    for change in ({"level": 0.02}, {"start": sg.Start(magnetization=0.02)}, {"method": sg.Dense()}):
         del count[:]
         sg.relaxation_times(*arguments, **({"start": START, "steps": 200, "cache": tmp_path} | change))
         assert len(count) == 3

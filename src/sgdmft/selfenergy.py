@@ -90,6 +90,59 @@ class SelfEnergy(Model):
             return False
         return True
 
+    @property
+    def polynomials(self) -> np.ndarray | None:
+        """Coefficients of P, P', T, E' and e, shape (5, degree + 1), if Sigma = P(Q) + S o T(Q), (6.12), with S the unit
+        response to the signal, and the energy is sum_s E'(C(t,s)) R(t,s) eta_s + e(m(t)); None if it is not of that form.
+
+        Sigma is evaluated once on polynomials in place of numbers; what comes out must hold on random numbers.
+        """
+        x, one, none = _Formal([0.0, 1.0]), _Formal([1.0]), _Formal([0.0])
+        points = np.array([x, x, x], dtype=object), np.array([none, one, none], dtype=object)
+        try:
+            sigma = self(Row(*points, np.array([1.0, 1.0, 1.0])))
+            local, whole = (
+                self.energy(Row(*points, np.array([1.0, weight, 0.0])))[0] if self.energy else none
+                for weight in (0.0, 1.0)
+            )
+            parts = [
+                _Formal([0.0]) + part
+                for part in (sigma.correlation[0, 1], sigma.response[0, 1], sigma.response[0, 0], whole - local, local)
+            ]
+        except Exception:  # whatever a function of the user's own does with polynomials
+            return None
+        table = np.zeros((5, max(len(part.coef) for part in parts)))
+        for line, part in zip(table, parts, strict=True):
+            line[: len(part.coef)] = part.coef
+        return table if self._is(table) else None
+
+    def _is(self, table: np.ndarray) -> bool:
+        """Whether the polynomials of `table` give Sigma and the energy on random numbers."""
+        rng = np.random.default_rng(0)
+        C, R, w = rng.uniform(-1.0, 1.0, 7), np.append(rng.uniform(-1.0, 1.0, 6), 0.0), rng.uniform(0.5, 2.0, 7)
+        R[0], w[0] = 0.0, 1.0
+        Q = Row(C, R, w)
+        P, slope, pull, weight, local = (np.polynomial.polynomial.polyval(C, line) for line in table)
+        sigma, energy = self(Q), self.energy(Q)[0] if self.energy else 0.0
+        response = slope * R
+        response[0] = pull[0]
+        pairs = (
+            (sigma.correlation[0, 1:], P[1:]),
+            (sigma.response[0], response),
+            (energy, local[0] + (weight * R) @ w),
+        )
+        return all(np.allclose(a, b, rtol=1e-12, atol=1e-12) for a, b in pairs)
+
+    def parameters(self) -> dict[str, Any]:
+        """What tells one self-energy from another, its polynomials; any other function has no text form."""
+        table = self.polynomials
+        if table is None:
+            raise InvalidArgument(
+                f"The self-energy {self.name!r} is no polynomial, so it has no text form, and what is computed with it "
+                "cannot be kept on disk. Leave out cache and checkpoint."
+            )
+        return {"name": self.name, "polynomials": table}
+
     def __call__(self, Q: Superfield) -> Superfield:
         """Sigma[Q], checked."""
         sigma = self.sigma(Q)
@@ -99,6 +152,13 @@ class SelfEnergy(Model):
                 f"returned {sigma!r}. A product of operators can be made symmetric by `.symmetrized()`."
             )
         return sigma
+
+
+class _Formal(np.polynomial.Polynomial):
+    """A polynomial that counts as false where it vanishes, as numbers do."""
+
+    def __bool__(self) -> bool:
+        return bool(self.coef.any())
 
 
 def spherical_pspin(covariance: Covariance) -> SelfEnergy:

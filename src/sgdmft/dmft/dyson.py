@@ -1,25 +1,26 @@
 r"""Dyson's equation on whole two-time matrices: an independent solution of the theory, for every self-energy.
 
 Solves Q^-1 = K + Sigma[Q] by plain iteration, Q <- (K + Sigma[Q])^-1, with the pieces of `sgdmft.dmft.whole`. By
-causality the row of Q at t+1 follows from rows of Sigma up to t, hence of Q up to t: each sweep settles at least one
-more time, and the iteration is exact after at most T + 1 sweeps. It works on matrices of all times at once, O(T^3)
-per sweep, and shares no equation with the causal sweep of `sgdmft.dmft.integrator`.
+causality the row of Q at t+1 follows from rows of Sigma up to t, hence of Q up to t: each iteration settles at least one
+more time, and the iteration is exact after at most T + 1 iterations. It works on matrices of all times at once, O(T^3)
+per iteration, and shares no equation with the causal sweep of `sgdmft.dmft.integrator`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from sgdmft import _validation as check
-from sgdmft.dmft.methods import Estimate, Problem, refuse_too_large
+from sgdmft.dmft.integrator import largest_norm
+from sgdmft.dmft.methods import Estimate, refuse_too_large
 from sgdmft.dmft.whole import LeastSquares, Motion
 from sgdmft.errors import Diverged, InvalidArgument, NotConverged
-from sgdmft.progress import reporter
+from sgdmft.models import Linearized
+from sgdmft.run.request import Feature, Request
 from sgdmft.selfenergy import SelfEnergy
 from sgdmft.superfield import Superfield
 from sgdmft.trajectory import Status, Trajectory
@@ -27,15 +28,15 @@ from sgdmft.trajectory import Status, Trajectory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dyson:
-    """Dyson's equation on whole matrices: T^2 memory, T^3 time for each of some 20 to 100 sweeps.
+    """Dyson's equation on whole matrices: T^2 memory, T^3 time for each of some 20 to 100 iterations.
 
     Slow and independent of the other methods; the one for a `SelfEnergy` that is not pointwise.
 
     Parameters
     ----------
     tolerance : float, default 1e-13
-        A further sweep must change no C(t,s) and no R(t,s) eta by more than this times their largest values.
-    max_sweeps : int, optional
+        A further iteration must change no C(t,s) and no R(t,s) eta by more than this times their largest values.
+    max_iterations : int, optional
         Default: three times the steps, and at least 50.
     memory_limit : float, default 8e9
         Bytes above which a run is refused.
@@ -54,50 +55,33 @@ class Dyson:
     True
     """
 
+    resumable: ClassVar[bool] = False
     tolerance: float = 1e-13
-    max_sweeps: int | None = None
+    max_iterations: int | None = None
     memory_limit: float = field(default=8e9, metadata=check.NOT_IDENTITY)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tolerance", check.number("tolerance", self.tolerance, above=0.0))
-        if self.max_sweeps is not None:
-            object.__setattr__(self, "max_sweeps", check.integer("max_sweeps", self.max_sweeps, at_least=1))
+        if self.max_iterations is not None:
+            object.__setattr__(self, "max_iterations", check.integer("max_iterations", self.max_iterations, at_least=1))
         object.__setattr__(self, "memory_limit", check.number("memory_limit", self.memory_limit, above=0.0))
 
-    def estimate(self, problem: Problem) -> Estimate:
-        points = problem.steps + 2.0
-        seconds = 60 * 20 * points**3 / 3e10 + 1e-3  # 60 sweeps of some 10 matrix products
-        return Estimate(method="Dyson", steps=problem.steps, memory=24 * 8 * points**2, seconds=seconds)
+    def estimate(self, request: Request) -> Estimate:
+        points = request.steps + 2.0
+        seconds = 60 * 20 * points**3 / 3e10 + 1e-3  # 60 iterations of some 10 matrix products
+        return Estimate(method="Dyson", steps=request.steps, memory=24 * 8 * points**2, seconds=seconds)
 
-    def run(self, problem: Problem) -> Trajectory:
-        """The trajectory of a `Problem`; see `sgdmft.dmft.solve`."""
-        began = time.perf_counter()
-        self._check(problem)
-        refuse_too_large(self.estimate(problem), self.memory_limit)
-        with reporter(problem.progress, "Dyson's equation") as report:
-            points = problem.steps + 2
-            solution = solution_of(problem, self, lambda settled: report.update(settled, points))
-        trajectory = _trajectory(problem, self, solution, time.perf_counter() - began)
-        if solution.status is Status.DIVERGED and problem.strict:
-            raise Diverged(
-                f"Diverged: C(t,t) left the finite region after step {int(trajectory.time[-1])}. Lower the learning rate. "
-                "The solution up to that step is in `error.trajectory`.",
-                trajectory,
-            )
-        return trajectory
-
-    def _check(self, problem: Problem) -> None:
-        asked = {
-            "stop": problem.stop is not None,
-            "replicas": problem.replicas,
-            "linearized": problem.linearized,
-            "checkpoint": problem.checkpoint is not None,
-        }
-        for name, given in asked.items():
-            if given:
-                raise InvalidArgument(
-                    f"`Dyson` solves for all times at once and has no `{name}`. Leave it out, or use `Dense()`."
-                )
+    def begin(self, request: Request) -> DysonRun:
+        """The run at t = 0."""
+        if isinstance(request.model, Linearized):
+            raise InvalidArgument("`Dyson` solves no linearized model. Use `Dense()`.")
+        supported = {Feature.KICKS, Feature.LOSS_TIMES}
+        if not isinstance(request.model, SelfEnergy):
+            supported |= {Feature.MINIBATCHES, Feature.RESELECTION}
+        remedy = "It solves for all times at once. Leave it out, or use `Dense()`."
+        request.refuse_beyond(f"`Dyson`, for {request.model!r},", supported, remedy)
+        refuse_too_large(self.estimate(request), self.memory_limit)
+        return DysonRun(request, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,106 +89,158 @@ class Solution:
     """Solution of Dyson's equation on the points *, 0, ..., T.
 
     `weights` is Q, with the response to a force; `sigma` the self-energy; `scale` the factors z_t of the projection;
-    `residual` the largest relative change by a further sweep.
+    `residual` the largest relative change by a further iteration.
     """
 
     weights: Superfield
     sigma: Superfield
     scale: np.ndarray
-    sweeps: int
+    iterations: int
     residual: float
-    status: Status = Status.COMPLETED
 
 
-def self_energy(problem: Problem) -> SelfEnergy | LeastSquares:
-    """Sigma of the model, as a function of Q."""
-    if isinstance(problem.model, SelfEnergy):
-        return problem.model
-    return LeastSquares(problem.model, problem.algorithm, problem.steps)
-
-
-def solution_of(problem: Problem, method: Dyson, report: Callable[[int], None] = lambda settled: None) -> Solution:
-    """Iterate on a window of points until all of them are settled.
+class DysonRun:
+    """The iteration on a window of points, one more of them settled by each iteration at least; see `dmft.run.Run`.
 
     Where the iterates leave the region of the solution the window is cut, down to one row, which is exact at once.
     Settled rows are kept to the last bit: rounding there would be amplified by the rows that follow.
     """
-    from sgdmft.dmft.integrator import NORM_LIMIT  # here, because it brings numba
 
-    sigma = self_energy(problem)
-    motion = Motion(problem.algorithm, problem.start, problem.steps)
-    final, sweeps, status = problem.steps + 2, 0, Status.COMPLETED
-    most = method.max_sweeps or max(50, 3 * problem.steps)
-    limit = NORM_LIMIT * max(problem.start.norm, 1.0)
-    settled = 2
-    Q = _extend(motion.free(2), final)
-    while settled < final:
-        report(settled)
+    def __init__(self, request: Request, method: Dyson) -> None:
+        start, steps = request.start, request.steps
+        self.request, self.status, self.seconds = request, Status.INTERRUPTED, 0.0
+        self.sigma: SelfEnergy | LeastSquares
+        if isinstance(request.model, SelfEnergy):
+            self.sigma = request.model
+        else:
+            self.sigma = LeastSquares(request.model, request.algorithm, steps)  # type: ignore[arg-type]
+        self._method, self._motion = method, Motion(request.algorithm, start, steps)  # type: ignore[arg-type]
+        self._limit = largest_norm(start)  # type: ignore[arg-type]
+        self._settled, self._iterations = 2, 0
+        self._Q = _extend(self._motion.free(2), steps + 2)
+        self._end()
+
+    @property
+    def t(self) -> int:
+        return self._settled - 2
+
+    @property
+    def ended(self) -> bool:
+        return self.status is not Status.INTERRUPTED
+
+    @property
+    def work(self) -> float:
+        return 1.0 if self.ended else self.t / self.request.steps
+
+    def advance(self, steps: int | None = None) -> None:
+        """Iterate until so many more times are settled, or all."""
+        began = time.perf_counter()
+        target = self.request.steps if steps is None else min(self.t + steps, self.request.steps)
+        while not self.ended and self.t < target:
+            self._iterate()
+            self._end()
+        self.seconds += time.perf_counter() - began
+
+    def _iterate(self) -> None:
+        Q, settled, motion = self._Q, self._settled, self._motion
         if settled == len(Q):
-            Q = _extend(Q, min(final, 3 * settled))
-        if sweeps == most:
+            Q = _extend(Q, min(self.request.steps + 2, 3 * settled))
+        if self._iterations == (self._method.max_iterations or max(50, 3 * self.request.steps)):
             message = (
-                f"Dyson's equation is not solved after {sweeps} sweeps: {settled - 1} of {final - 1} times are settled. "
-                "Raise `max_sweeps`. The last iterate is in `error.value`."
+                f"Dyson's equation is not solved after {self._iterations} iterations: {settled - 1} of "
+                f"{self.request.steps + 1} times are settled. Raise `max_iterations`. The last iterate is in `error.value`."
             )
-            raise NotConverged(message, Solution(Q, sigma(Q), motion.scale, sweeps, np.inf))
+            raise NotConverged(message, Solution(Q, self.sigma(Q), motion.scale, self._iterations, np.inf))
         scale = motion.scale.copy()
-        new = motion.under(sigma(Q))
-        sweeps += 1
+        new = motion.under(self.sigma(Q))
+        self._iterations += 1
         last_row = settled + 1 == len(Q)
-        if last_row and (new is None or not _size(new) <= limit):
-            final, status = settled, Status.DIVERGED
+        if last_row and (new is None or not _size(new) <= self._limit):
+            self.status = Status.DIVERGED
         elif new is None or (not last_row and _size(new) > 1e3 * (1.0 + _size(_leading(Q, settled)))):
             Q = _extend(_leading(Q, settled), settled + max(1, (len(Q) - settled) // 4))
             motion.scale[: settled - 2] = scale[: settled - 2]
             motion.scale[settled - 2 :] = scale[settled - 3] if settled > 2 else 1.0
         else:
             motion.scale[: settled - 2] = scale[: settled - 2]
-            Q, settled = _with_settled(new, Q, settled), _settled(new, Q, settled, 0.1 * method.tolerance)
-    Q = _leading(Q, final)
-    S = sigma(Q)
-    once_more = motion.under(S)
-    residual = np.inf if once_more is None else float(np.max(_changes(once_more, Q)))
-    solution = Solution(Q, S, motion.scale[: final - 2], sweeps, residual, status)
-    if not residual <= method.tolerance:
-        raise NotConverged(
-            f"Dyson's equation holds to {residual:.2g} only, not to the tolerance {method.tolerance:.2g}, after {sweeps} "
-            "sweeps. Raise `tolerance`. The last iterate is in `error.value`.",
-            solution,
+            self._settled = _settled(new, Q, settled, 0.1 * self._method.tolerance)
+            Q = _with_settled(new, Q, settled)
+        self._Q = Q
+
+    def _end(self) -> None:
+        if self.t == self.request.steps and not self.ended:
+            self.status = Status.COMPLETED
+
+    def solution(self) -> Solution:
+        """Q and Sigma on the settled points.
+
+        Raises
+        ------
+        NotConverged
+            When the equation does not hold there to the tolerance.
+        """
+        Q = _leading(self._Q, self._settled)
+        S = self.sigma(Q)
+        scale = self._motion.scale.copy()
+        once_more = self._motion.under(S)
+        self._motion.scale[:] = scale
+        residual = np.inf if once_more is None else float(np.max(_changes(once_more, Q)))
+        solution = Solution(Q, S, scale[: len(Q) - 2], self._iterations, residual)
+        if not residual <= self._method.tolerance:
+            raise NotConverged(
+                f"Dyson's equation holds to {residual:.2g} only, not to the tolerance {self._method.tolerance:.2g}, after "
+                f"{self._iterations} iterations. Raise `tolerance`. The last iterate is in `error.value`.",
+                solution,
+            )
+        return solution
+
+    def trajectory(self) -> Trajectory:
+        """Everything on the settled times."""
+        solution, request = self.solution(), self.request
+        Q, steps = solution.weights, self.t
+        loss = np.full(len(Q), np.nan)
+        if isinstance(self.sigma, LeastSquares):
+            loss = self.sigma.loss(Q)
+        elif self.sigma.energy:
+            loss = self.sigma.energy(Q)
+        values = {
+            "magnetization": Q.correlation[0, 1:],
+            "loss": loss[1:],
+            "norm": np.diagonal(Q.correlation)[1:],
+        }
+        eta = np.append(request.algorithm.rates(request.steps).learning_rate[:steps], 1.0)
+        times = request.save.recorded(steps)
+        saved = request.save.two_times(request.steps)
+        saved = saved[saved <= steps]
+        pairs = np.ix_(saved + 1, saved + 1)
+        attributes: dict[str, Any] = {"method": repr(self._method), "seconds": self.seconds}
+        attributes |= {"iterations": solution.iterations, "residual": solution.residual}
+        return Trajectory.build(
+            kind="theory",
+            model=request.model,
+            algorithm=request.algorithm,
+            start=request.start,
+            time=times,
+            quantities={name: array[times] for name, array in values.items()},
+            two_time=saved,
+            two_time_quantities={"correlation": Q.correlation[pairs], "response": Q.response[pairs] / eta[saved]},
+            status=self.status,
+            attributes=attributes,
         )
-    return solution
 
+    def divergence(self) -> Diverged:
+        """The error that says where the run diverged, with its trajectory."""
+        message = (
+            f"Diverged: C(t,t) left the finite region after step {self.t}. Lower the learning rate. "
+            "The solution up to that step is in `error.trajectory`."
+        )
+        return Diverged(message, self.trajectory())
 
-def _trajectory(problem: Problem, method: Dyson, solution: Solution, seconds: float) -> Trajectory:
-    Q, sigma = solution.weights, self_energy(problem)
-    steps = len(Q) - 2
-    loss = sigma.energy(Q) if isinstance(sigma, SelfEnergy) and sigma.energy else np.full(len(Q), np.nan)
-    if isinstance(sigma, LeastSquares):
-        loss = sigma.loss(Q)
-    values = {
-        "magnetization": Q.correlation[0, 1:],
-        "loss": loss[1:],
-        "norm": np.diagonal(Q.correlation)[1:],
-    }
-    eta = np.append(problem.algorithm.rates(problem.steps).learning_rate[:steps], 1.0)
-    times = problem.save.recorded(steps)
-    saved = problem.save.two_times(problem.steps)
-    saved = saved[saved <= steps]
-    pairs = np.ix_(saved + 1, saved + 1)
-    attributes: dict[str, Any] = {"method": repr(method), "seconds": seconds}
-    attributes |= {"sweeps": solution.sweeps, "residual": solution.residual}
-    return Trajectory.build(
-        kind="theory",
-        model=problem.asked,
-        algorithm=problem.algorithm,
-        start=problem.start,
-        time=times,
-        quantities={name: array[times] for name, array in values.items()},
-        two_time=saved,
-        two_time_quantities={"correlation": Q.correlation[pairs], "response": Q.response[pairs] / eta[saved]},
-        status=solution.status,
-        attributes=attributes,
-    )
+    def state(self) -> dict[str, np.ndarray]:
+        raise InvalidArgument("A run of `Dyson` has no state to keep. Use `Dense()`.")
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        raise InvalidArgument("A run of `Dyson` has no state to continue from. Use `Dense()`.")
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------

@@ -1,26 +1,26 @@
-r"""Methods of integration: immutable settings objects, each with an estimate of what a run costs.
+"""Methods of integration: immutable settings objects, each with an estimate of what a run costs.
 
-A method is one module behind `solve`: anything with `estimate(problem)` and `run(problem)`.
+A method is one module behind `solve`: anything with `estimate(request)` and `begin(request)`.
 """
 
 from __future__ import annotations
 
 import math
-import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
 
 from sgdmft import _validation as check
-from sgdmft.algorithms import Descent
-from sgdmft.errors import TooLarge
+from sgdmft.dmft import closures
+from sgdmft.dmft.history import History, Layout
+from sgdmft.dmft.integrator import Integrator
+from sgdmft.dmft.run import Run
+from sgdmft.errors import Diverged, InvalidArgument, TooLarge
 from sgdmft.models import Start
-from sgdmft.progress import Progress
-from sgdmft.run.request import Recovered, Save
-from sgdmft.trajectory import Trajectory
-
-if TYPE_CHECKING:
-    from sgdmft.dmft.checkpoint import Checkpoint
-    from sgdmft.dmft.history import History
+from sgdmft.run.request import Request
+from sgdmft.trajectory import Status, Trajectory
 
 # Bytes per second that a step reads its operators at, measured on a server core of 2023; for estimates only.
 _SPEED_DENSE, _SPEED_CACHE = 2.0e10, 3.0e10
@@ -40,34 +40,35 @@ class Estimate:
         return f"{self.method}, {self.steps} steps: {_bytes(self.memory)} of memory, about {self.seconds:.2g} s"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Everything that `solve` was asked, checked."""
+class HeldRun(Protocol):
+    """A run one can hold; see `sgdmft.dmft.run.Run`."""
 
-    model: Any
-    asked: Any
-    algorithm: Descent
-    start: Start
-    steps: int
-    save: Save
-    stop: Recovered | None
-    progress: Progress
-    strict: bool
-    replicas: bool
-    linearized: bool
-    checkpoint: Checkpoint | None
-    cancel: threading.Event | None
+    status: Status
+
+    @property
+    def t(self) -> int: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def work(self) -> float: ...
+    def advance(self, steps: int | None = None) -> None: ...
+    def trajectory(self) -> Trajectory: ...
+    def divergence(self) -> Diverged: ...
+    def state(self) -> dict[str, np.ndarray]: ...
+    def restore(self, arrays: dict[str, np.ndarray]) -> None: ...
 
 
 class Method(Protocol):
     """What `solve` asks of a method of integration."""
 
-    def estimate(self, problem: Problem) -> Estimate:
+    resumable: ClassVar[bool]
+
+    def estimate(self, request: Request) -> Estimate:
         """Memory and time of the run."""
         ...
 
-    def run(self, problem: Problem) -> Trajectory:
-        """The trajectory."""
+    def begin(self, request: Request) -> HeldRun:
+        """The run at t = 0."""
         ...
 
 
@@ -77,49 +78,26 @@ class Dense:
 
     Parameters
     ----------
-    threads : int, default: all cores
-        Threads of one step; 1 where several runs go side by side.
     memory_limit : float, default 8e9
         Bytes above which a run is refused.
     """
 
-    threads: int | None = field(default=None, metadata=check.NOT_IDENTITY)
+    resumable: ClassVar[bool] = True
     memory_limit: float = field(default=8e9, metadata=check.NOT_IDENTITY)
 
     def __post_init__(self) -> None:
-        if self.threads is not None:
-            object.__setattr__(self, "threads", check.integer("threads", self.threads, at_least=1))
         object.__setattr__(self, "memory_limit", check.number("memory_limit", self.memory_limit, above=0.0))
 
-    def estimate(self, problem: Problem) -> Estimate:
-        T = problem.steps
-        operators = 6 if problem.replicas else 4
-        memory = 4.0 * operators * T * (T + 8.0) + _output(problem)
-        seconds = operators * 4 / 3 * T**3 / _SPEED_DENSE / min(self.cores, 2) + _STEP_DENSE * T
+    def estimate(self, request: Request) -> Estimate:
+        T = request.steps
+        operators = 6 if request.save.replicas > 1 else 4
+        memory = 4.0 * operators * T * (T + 8.0) + _output(request)
+        seconds = operators * 4 / 3 * T**3 / _SPEED_DENSE + _STEP_DENSE * T
         return Estimate(method="Dense", steps=T, memory=memory, seconds=seconds)
 
-    @property
-    def cores(self) -> int:
-        """Threads that a run uses."""
-        from sgdmft.dmft.integrator import available_cores
-
-        return self.threads or available_cores()
-
-    def history(self, problem: Problem, operators: int) -> History:
-        """The empty history of a run."""
-        from sgdmft.dmft.history import History
-
-        return History.dense(problem.steps, operators=operators)
-
-    def options(self) -> dict[str, float]:
-        """Settings of the integrator."""
-        return {"threads": self.cores}
-
-    def run(self, problem: Problem) -> Trajectory:
-        from sgdmft.dmft.sweep import run
-
-        refuse_too_large(self.estimate(problem), self.memory_limit)
-        return run(problem, self)
+    def begin(self, request: Request) -> Run:
+        """The run at t = 0."""
+        return _begin(request, self, lambda layout, gain: History.dense(request.steps, layout))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +122,7 @@ class Compressed:
         Bytes above which a run is refused or stopped.
     """
 
+    resumable: ClassVar[bool] = True
     tolerance: float = 1e-10
     order: int | None = None
     separation: float = 0.5
@@ -158,46 +137,55 @@ class Compressed:
         object.__setattr__(self, "separation", check.number("separation", self.separation, above=0.0))
         object.__setattr__(self, "memory_limit", check.number("memory_limit", self.memory_limit, above=0.0))
 
-    def estimate(self, problem: Problem) -> Estimate:
-        T = max(problem.steps, 1)
-        operators = 6 if problem.replicas else 4
-        p, phases = self._order, problem.algorithm.batches.phases
+    def estimate(self, request: Request) -> Estimate:
+        T = max(request.steps, 1)
+        operators = 6 if request.save.replicas > 1 else 4
+        p, phases = self._order, request.algorithm.batches.phases
         n = min(float(T), 2.2 * p * phases * max(1.0, math.log2(max(T / (p * phases), 2.0))))
-        memory = 4 * operators * 5.0 * n * n + _output(problem)
+        memory = 4 * operators * 5.0 * n * n + _output(request)
         seconds = T * (operators * 4.0 * n * n / _SPEED_CACHE + _STEP_COMPRESSED)
-        return Estimate(method="Compressed", steps=problem.steps, memory=memory, seconds=seconds)
+        return Estimate(method="Compressed", steps=request.steps, memory=memory, seconds=seconds)
 
-    def history(self, problem: Problem, operators: int) -> History:
-        """The empty history of a run."""
-        from sgdmft.dmft.history import History
-
-        phases = problem.algorithm.batches.phases
-        leaves = math.ceil(max(problem.steps, 1) / (self._order * phases))
+    def begin(self, request: Request) -> Run:
+        """The run at t = 0."""
+        phases = request.algorithm.batches.phases
+        leaves = math.ceil(max(request.steps, 1) / (self._order * phases))
         capacity = min(24, leaves) * self._order * phases
-        return History.with_panels(capacity, operators=operators, order=self._order, phases=phases)
+        settings = {name: getattr(self, name) for name in ("tolerance", "separation", "memory_limit")}
+
+        def empty(layout: Layout, gain: float) -> History:
+            return History.with_panels(capacity, layout, gain, order=self._order, phases=phases)
+
+        return _begin(request, self, empty, **settings)
 
     @property
     def _order(self) -> int:
         assert self.order is not None  # the constructor saw to it
         return self.order
 
-    def options(self) -> dict[str, float]:
-        """Settings of the integrator."""
-        return {"tolerance": self.tolerance, "distance": self.separation, "memory_limit": self.memory_limit}
 
-    def run(self, problem: Problem) -> Trajectory:
-        from sgdmft.dmft.sweep import run
-
-        refuse_too_large(self.estimate(problem), self.memory_limit)
-        return run(problem, self)
-
-
-def cheapest(problem: Problem) -> Method:
-    """Dense or compressed, by the estimated time."""
-    dense, compressed = Dense(), Compressed()
-    one, two = dense.estimate(problem), compressed.estimate(problem)
-    fits = one.memory <= dense.memory_limit
-    return dense if fits and one.seconds <= two.seconds else compressed
+def _begin(
+    request: Request, method: Dense | Compressed, empty: Callable[[Layout, float], History], **settings: Any
+) -> Run:
+    """A run by causal steps on an `empty` history."""
+    closure, start = closures.begin(request), request.start
+    if not isinstance(start, Start):
+        raise InvalidArgument(
+            f"The theory starts from a `Start(...)`, but `start` is {start!r}. Use it in a simulation."
+        )
+    refuse_too_large(method.estimate(request), method.memory_limit)
+    rates = request.algorithm.rates(request.steps)
+    gain = 1.0 / max(rates.learning_rate.max(initial=0.0), 1e-300)
+    integrator = Integrator(
+        closure,
+        request.algorithm,
+        rates,
+        empty(closure.layout, gain),
+        start,
+        stop_distance=request.stop.distance if request.stop else -math.inf,
+        **settings,
+    )
+    return Run(request, integrator, method)
 
 
 def refuse_too_large(estimate: Estimate, limit: float) -> None:
@@ -214,8 +202,10 @@ def refuse_too_large(estimate: Estimate, limit: float) -> None:
         )
 
 
-def _output(problem: Problem) -> float:
-    return 9 * 8.0 * (problem.steps / problem.save.every + 1)
+def _output(request: Request) -> float:
+    """What is kept: one-time quantities, and rows at the saved times."""
+    saved = len(request.save.two_times(request.steps))
+    return 8.0 * (9 * (request.steps / request.save.every + 1) + 8 * saved**2)
 
 
 def _bytes(count: float) -> str:

@@ -9,34 +9,32 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sgdmft._kernels.sweep import _INNER, _OPTIONS, C12_ROW, C_ROW, MAGNETIZATION, P_ROW, R_ROW, TEACHER, WEIGHT, R
-
-# Rows of the current time that live on the coordinates.
-LINES = (C_ROW, R_ROW, MAGNETIZATION, TEACHER, C12_ROW, P_ROW)
+from sgdmft._kernels.layout import INNER, OPTIONS
 
 
-@njit(**_OPTIONS)
-def truncation(ops, row, vec, n, recent, start, phases, points, gain, tolerance, analysis, order, tails, worst):
+@njit(**OPTIONS)
+def truncation(
+    operators, row, lines, read_operators, read_lines, n, recent, start, phases, points, tolerance, analysis, order, tails,
+    worst,
+):  # fmt: skip
     """Lowest order that represents a run of coordinates within `tolerance`, in the last `recent` rows and the current one.
 
     worst[r] becomes the largest error with polynomials of degree < r; returns the smallest such r, or 0 if even degrees
     < `order` err more. The columns of `analysis` give the coefficients of a row in these polynomials and, behind, its rest.
 
-    Let e^2 be the squared norm of what is lost of a row. C and R (that is `gain` times R eta) and P are read off at single
-    times: there the error is about sqrt(2 r + 1) e / sqrt(points), the edge of a panel against its root mean square.
-    Of R eta also sums over a part of the panel are read off, the integrated response: they err by about
-    sqrt(points) e / (2 r + 1), the sum over half a period of P_r.
-    All others only appear in sums over the past; what is lost is orthogonal to what is kept, so sums err in second
-    order, by the product of two such norms: at most the largest e^2.
+    Let e^2 be the squared norm of what is lost of a row. What is read off at single times errs there by about
+    sqrt(2 r + 1) e / sqrt(points), the edge of a panel against its root mean square; sums over a part of the panel err by
+    about sqrt(points) e / (2 r + 1), the sum over half a period of P_r. How much these two count, squared, say the columns of
+    `read_operators` and `read_lines`, one row for each operator and line. In sums over the whole past what is lost is
+    orthogonal to what is kept: they err in second order, by the product of two such norms, at most the largest e^2.
     """
     count, width = analysis.shape
-    of_rows = (1.0, gain * gain, 0.0, 0.0, 1.0, 0.0)  # C, R, L, G, C12, G12
-    of_lines = (1.0, gain * gain, 0.0, 0.0, 1.0, 1.0)
     for r in range(order + 1):
         worst[r] = 0.0
     for v in range(n, n - recent - 1, -1):
-        for i in range(len(LINES) if v == n else ops.shape[0]):
-            values = vec[LINES[i], start:] if v == n else ops[i, row[v] + start :]
+        read = read_lines if v == n else read_operators
+        for i in range(read.shape[0]):
+            values = lines[1 + i, start:] if v == n else operators[i, row[v] + start :]
             for r in range(order + 1):
                 tails[r] = 0.0
             for phase in range(phases):
@@ -54,10 +52,8 @@ def truncation(ops, row, vec, n, recent, start, phases, points, gain, tolerance,
                 for r in range(order - 1, -1, -1):
                     lost += part[r] * part[r]
                     tails[r] += lost
-            read = of_lines[i] if v == n else of_rows[i]
-            summed = float(points * phases) if i == R else 0.0  # R is second among the lines, too
             for r in range(order + 1):
-                edge, part_sum = read * (2 * r + 1) / points, summed / (2 * r + 1) ** 2
+                edge, part_sum = read[i, 0] * (2 * r + 1) / points, read[i, 1] * points * phases / (2 * r + 1) ** 2
                 worst[r] = max(worst[r], tails[r], np.sqrt(max(edge, part_sum) * tails[r]))
         if worst[order] > tolerance:
             return 0
@@ -67,7 +63,7 @@ def truncation(ops, row, vec, n, recent, start, phases, points, gain, tolerance,
     return r
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _columns(source, target, length, start, phases, T, run):
     """Copy a row of `length` coordinates, the run at `start` replaced; zeros behind."""
     order, count = T.shape
@@ -89,7 +85,7 @@ def _columns(source, target, length, start, phases, T, run):
         target[s] = 0.0
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _add(M, row, start, phases, factors, a, last, stop, target):
     """Add factors[a] times row a, and the three behind it up to row `last`, to `target`."""
     b, c, d = min(a + 1, last), min(a + 2, last), min(a + 3, last)
@@ -107,8 +103,8 @@ def _add(M, row, start, phases, factors, a, last, stop, target):
         target[s] += fa * one[s] + fb * two[s] + fc * three[s] + fd * four[s]
 
 
-@njit(**_OPTIONS)
-def replace(ops, row, end, vec, n, start, phases, parts, T, weights, work, run):
+@njit(**OPTIONS)
+def replace(operators, row, end, lines, n, start, phases, parts, T, weights, work, run):
     """Replace the run x of coordinates at `start` by T x, and so the operators M by T M T^T; returns the new n.
 
     The run is one panel or two: parts = 0, m or 0, m', m, in coordinates of a phase. Later rows and columns move up.
@@ -117,8 +113,8 @@ def replace(ops, row, end, vec, n, start, phases, parts, T, weights, work, run):
     width = order * phases
     behind = start + count * phases
     shift = (count - order) * phases
-    for op in range(ops.shape[0]):
-        M = ops[op]
+    for op in range(operators.shape[0]):
+        M = operators[op]
         for j in range(order):
             for phase in range(phases):
                 target = work[j * phases + phase]
@@ -135,15 +131,15 @@ def replace(ops, row, end, vec, n, start, phases, parts, T, weights, work, run):
             else:
                 source, length = M[row[v + shift] : row[v + shift + 1]], end[v + shift]
             _columns(source, M[row[v] : row[v + 1]], length, start, phases, T, run)
-    for line in LINES:
+    for line in range(1, lines.shape[0]):
         for s in range(n):
-            work[0, s] = vec[line, s]
-        _columns(work[0], vec[line, : n - shift], n, start, phases, T, run)
+            work[0, s] = lines[line, s]
+        _columns(work[0], lines[line, : n - shift], n, start, phases, T, run)
     for v in range(behind, n):
-        vec[WEIGHT, v - shift] = vec[WEIGHT, v]
+        lines[0, v - shift] = lines[0, v]
         end[v - shift] = end[v] - shift
     for v in range(width):
-        vec[WEIGHT, start + v] = weights[v // phases]
+        lines[0, start + v] = weights[v // phases]
         end[start + v] = start + width
     for v in range(n - shift, n):
         end[v] = v + 1
