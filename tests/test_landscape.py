@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 
 import sgdmft as sg
 from helpers import assert_chance
-from sgdmft import landscape
+from sgdmft import landscape, simulation
 from sgdmft.landscape import Bulk
 from sgdmft.simulation import Instance
 from sgdmft.simulation.descent import starting_point
@@ -133,7 +133,7 @@ def test_outliers_at_the_start_against_simulation(model, start, size):
     for k in range(samples):
         instance = Instance(model, size, seed=5, sample=k)
         x = starting_point(start, instance, np.random.default_rng(k))
-        pairs.append(landscape.eigenpairs(instance, x, extremes=2))
+        pairs.append(simulation.eigenpairs(instance, x, extremes=2))
     values = np.array([pair.eigenvalues for pair in pairs])
     overlaps = np.array([pair.overlaps for pair in pairs])
     assert theory.outliers
@@ -153,7 +153,7 @@ def test_spectrum_along_a_trajectory_against_simulation():
     times = [1, 6, 15]
     start = sg.Start(magnetization=0.0)
     theory = sg.solve(model, algorithm, steps=15, start=start, save=sg.Save(two_time=times))
-    probe = landscape.Probe(extremes=None)
+    probe = simulation.Probe(extremes=None)
     save = sg.Save(two_time=times, observe=probe)
     sg.simulate(model, algorithm, steps=15, start=start, size=size, samples=samples, save=save)
     for t in times:
@@ -188,7 +188,7 @@ def test_what_cannot_be_answered_is_refused():
         landscape.spectrum(data, 2)
     assert not landscape.spectrum(theory, 8).outliers or not landscape.spectrum(theory, 8).outliers[0].exact
     with pytest.raises(sg.errors.InvalidArgument, match="Nothing was measured"):
-        landscape.Probe().at(3)
+        simulation.Probe().at(3)
 
 
 def test_evolution_is_the_table_of_all_saved_times():

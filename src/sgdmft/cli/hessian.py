@@ -44,7 +44,7 @@ def hessian(
     theory = sg.solve(given.model, given.algorithm, method=theory_method(given), progress=not quiet, **given.common)
     table = landscape.evolution(theory)
     if size is not None or given.simulation:
-        probe = landscape.Probe(extremes=2)
+        probe = sg.simulation.Probe(extremes=2)
         options = simulation_options(given, default_size=200, size=size, samples=samples, seed=seed)
         asked = given.common | {"save": replace(given.save, observe=probe)}
         sg.simulate(given.model, given.algorithm, progress=not quiet, **asked, **options)

@@ -32,7 +32,7 @@ def build(
     short = 40 if quick else 200
     seen = sorted({0, *np.unique(np.geomspace(1, short, 12).astype(int)).tolist()})
     model, start, looks = sg.GaussianLeastSquares(alpha=recovery_alpha), sg.Start(magnetization=0.0), [0, 2, 10]
-    noisy, probe = descent(learning_rate, 0.2), landscape.Probe(extremes=None)
+    noisy, probe = descent(learning_rate, 0.2), sg.simulation.Probe(extremes=None)
     jobs: dict[str, tuple[float, Callable]] = {
         f"aging, b = {fraction:g}": (
             1.0,
