@@ -1,23 +1,4 @@
-r"""Causal two-time superfields: the algebra in which dynamical mean field theory is one Dyson equation.
-
-A two-time function of a stochastic dynamics and its response are one object (MSRJD formalism, [DeDominicis1976]),
-
-    A(a,b) = C(t_a,t_b) + theta_a S(t_b,t_a) + theta_b R(t_a,t_b),        theta^2 = 0,                     (6.1)
-
-over points a = (t_a, theta_a). R and S are causal (lower triangular); the term theta_a theta_b is absent by causality.
-A superfield is symmetric, A(a,b) = A(b,a), when C is and S = R. With int dtheta theta = 1 and matrices over the times:
-
-    product      (A B)(a,b) = int dc A(a,c) B(c,b):   R = R_A R_B,   S = S_B S_A,   C = R_A C_B + C_A S_B^T          (6.2)
-    inverse      R = R_A^-1,   S = S_A^-1,   C = -R_A^-1 C_A S_A^-T                                                  (6.3)
-    pointwise    (A o B)(a,b) = A(a,b) B(a,b):        R = C_A o R_B + R_A o C_B,   C = C_A o C_B                     (6.4)
-    function     f(A)(a,b) = f(A(a,b)):               R = f'(C_A) o R_A,           C = f(C_A)                        (6.5)
-
-The product of two symmetric superfields is not symmetric, (A B)^T = B A: this is why S is kept.
-
-The signal x* of a planted problem is one more point, at which nothing ever moves; where it is present it comes first.
-
-Notation: C correlation, R response, S reverse (the response of the transposed superfield), o entry by entry.
-"""
+"""The superfield and its algebra, equations (6.1) to (6.5)."""
 
 from __future__ import annotations
 
@@ -100,6 +81,13 @@ class Superfield:
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"A superfield is immutable; `{name}` cannot be set. Make a new one: `Superfield(C, R)`.")
+
+    def __getstate__(self) -> tuple[np.ndarray, ...]:
+        """What a pickle or a copy holds: the parts in the order of `_set`."""
+        return self.correlation, self.response, self.reverse
+
+    def __setstate__(self, parts: tuple[np.ndarray, ...]) -> None:
+        self._set(*parts)
 
     # -- structure -------------------------------------------------------------------------------------------------
 
@@ -293,117 +281,6 @@ class Superfield:
                 f"Superfields of shapes {self.correlation.shape} and {other.correlation.shape} cannot be combined. "
                 "Take both on the same points; the signal counts as one."
             )
-
-
-class NotPointwise(InvalidArgument):
-    """An operation that needs the whole superfield was asked of a `Row`."""
-
-
-class Row(Superfield):
-    """The latest row of a symmetric superfield: A(t, s) at the signal, at past points s, and at s = t, shape (1, n).
-
-    A self-energy made of pointwise operations alone can be evaluated on it, which is all that a causal step needs;
-    operator products and inverses need the whole superfield and are refused.
-
-    Parameters
-    ----------
-    correlation, response : array of shape (n,)
-    measure : array of shape (n,)
-        How many times each point stands for in a sum over the past.
-    """
-
-    __slots__ = ("measure",)
-    measure: np.ndarray
-
-    def __init__(self, correlation: np.ndarray, response: np.ndarray, measure: np.ndarray) -> None:
-        self._fill(correlation[None, :], response[None, :], measure)
-
-    def _fill(self, C: np.ndarray, R: np.ndarray, measure: np.ndarray) -> None:
-        """One of these is made for every operation of every step, so its arrays are not guarded against writing."""
-        store = object.__setattr__
-        store(self, "correlation", C)
-        store(self, "response", R)
-        store(self, "reverse", R)
-        store(self, "measure", measure)
-
-    def _like(self, C: np.ndarray, R: np.ndarray, S: np.ndarray) -> Row:
-        new = Row.__new__(Row)
-        new._fill(C, R, self.measure)
-        return new
-
-    @staticmethod
-    def _equal_time(part: np.ndarray) -> np.ndarray:
-        return part[:, -1]
-
-    def __len__(self) -> int:
-        return self.correlation.shape[1]
-
-    def __matmul__(self, other: Any) -> Superfield:
-        raise self._refusal("an operator product")
-
-    def inverse(self) -> Superfield:
-        raise self._refusal("an inverse")
-
-    def trace(self) -> float:
-        raise self._refusal("a trace")
-
-    @property
-    def identity(self) -> Superfield:
-        raise self._refusal("the identity of the product")
-
-    def integral(self) -> np.ndarray:
-        return self.response @ self.measure
-
-    def _refusal(self, what: str) -> NotPointwise:
-        return NotPointwise(
-            f"This self-energy is not pointwise: it uses {what}, which needs all times at once. Use `method=Dyson()`."
-        )
-
-
-# -- the signal, point 0 -------------------------------------------------------------------------------------------
-
-
-def signal(Q: Superfield) -> Superfield:
-    """The unit response to the signal: R(t, *) = 1, all else 0.
-
-    An energy -N g(x.x*/N) pulls with g'(m(t)) x*; its self-energy is `-signal(Q) * g'(Q)`.
-    """
-    R = np.zeros_like(Q.response)
-    R[:, 0] = 1.0
-    if not isinstance(Q, Row):
-        R[0, 0] = 0.0
-    return Q._like(np.zeros_like(R), R, R)
-
-
-def against_signal(h: Superfield) -> Superfield:
-    """The superfield of h(x(t)) - h(x*), from that of h; zero at the signal.
-
-    Its correlation is C(t,s) - C(t,*) - C(*,s) + C(*,*).
-    """
-    if isinstance(h, Row):
-        raise h._refusal("a difference from the signal")
-    C = h.correlation
-    return h._like(C - C[:, :1] - C[:1, :] + C[0, 0], h.response, h.reverse)
-
-
-def onto_signal(multiplier: Superfield) -> Superfield:
-    """The adjoint of `against_signal`: every pull on h(x(s)) pulls on h(x*) with the opposite sign.
-
-    Puts R(t,*) = -sum_s R(t,s) over the times s >= 0, and no correlation with the signal, which has no equation of motion.
-    """
-    if isinstance(multiplier, Row):
-        raise multiplier._refusal("the adjoint of a difference from the signal")
-
-    def row_sums(part: np.ndarray) -> np.ndarray:
-        result = part.copy()
-        result[:, 0] = -part[:, 1:].sum(axis=1)
-        result[0, 0] = 0.0
-        return result
-
-    C = multiplier.correlation.copy()
-    C[0, :] = C[:, 0] = 0.0
-    R = row_sums(multiplier.response)
-    return multiplier._like(C, R, R if multiplier.symmetric else row_sums(multiplier.reverse))
 
 
 def _square(name: str, value: Any) -> np.ndarray:
