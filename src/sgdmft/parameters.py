@@ -28,6 +28,7 @@ from types import CodeType
 from typing import Any
 
 import numpy as np
+import tomli_w
 
 from sgdmft._validation import Table
 from sgdmft.algorithms import Descent
@@ -143,29 +144,12 @@ def content_key(**values: Any) -> str:
 
 
 def toml(table: Mapping[str, Any], *, heading: str = "") -> str:
-    """A TOML document of plain tables: numbers, strings, lists and tables one level deep, deeper ones inline."""
-    scalars = [f"{_key(name)} = {_inline(entry)}" for name, entry in table.items() if not isinstance(entry, Mapping)]
-    parts = ["\n".join(([f"# {heading}"] if heading else []) + scalars)] if scalars or heading else []
-    for name, entry in table.items():
-        if isinstance(entry, Mapping):
-            rows = [f"{_key(key)} = {_inline(value)}" for key, value in entry.items() if value is not None]
-            parts.append("\n".join([f"[{_key(name)}]", *rows]))
-    return "\n\n".join(parts) + "\n"
+    """A TOML document of plain tables, under a comment; entries that are None are left out."""
 
+    def stated(part: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: stated(v) if isinstance(v, Mapping) else v for key, v in part.items() if v is not None}
 
-def _inline(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(key)} = {_inline(entry)}" for key, entry in value.items()) + " }"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_inline(entry) for entry in value) + "]"
-    if isinstance(value, bool) or not isinstance(value, float):
-        return json.dumps(value, ensure_ascii=False)
-    return repr(value)
-
-
-def _key(name: str) -> str:
-    bare = name and all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in name)
-    return name if bare else json.dumps(name)
+    return (f"# {heading}\n\n" if heading else "") + tomli_w.dumps(stated(table))
 
 
 # -- text to objects ---------------------------------------------------------------------------------------------------
