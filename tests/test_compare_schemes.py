@@ -31,7 +31,7 @@ def test_times_are_those_of_solve(section):
             start=sg.Start(magnetization=0.01),
         )
         assert rows["3", "0.5"][name] == f"{sg.relaxation_time(run, 0.01):.1f}"
-    assert rows["1", "0.5"]["Bernoulli"] == "&gt; 150"
+    assert rows["1", "0.5"]["Bernoulli"] == "> 150"
     assert rows["3", "0.3"]["Shuffled"] == "–", "1/0.3 is no whole number"
     times = section.data["schemes_times"].relaxation_time
     assert f"{times.sel(alpha=3.0, batch_fraction=0.5, scheme='Cyclic').item():.1f}" == rows["3", "0.5"]["Cyclic"]

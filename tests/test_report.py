@@ -7,12 +7,13 @@ import tomllib
 import numpy as np
 import pytest
 import xarray as xr
+from markupsafe import Markup
 
 import sgdmft as sg
 from sgdmft import cli, plotting, reports
 from sgdmft.errors import InvalidArgument, NotConverged
 from sgdmft.reports import correlations, learning_curves, page
-from sgdmft.reports.section import Figure, Section, Table, descent, side_by_side
+from sgdmft.reports.section import Figure, Section, Table, descent, html, side_by_side
 
 SMALL = {"fractions": (1.0, 0.2)}
 
@@ -58,6 +59,31 @@ def test_page_is_self_contained(sections, tmp_path):
     assert "@media print" in text
     for section in sections:
         assert section.title in text
+
+
+def test_texts_are_escaped_unless_they_are_markup():
+    figure, _ = plotting.figure()
+    section = Section(
+        name="made",
+        title="a & b",
+        text=["Δ < 1", *html("m<sub>0</sub> &lt; 1")],
+        figures=[Figure(name="made", figure=figure, caption="<b>caption</b>")],
+        tables=[Table(caption="t<w", head=["<th>"], rows=[[Markup("t<sub>w</sub>")]])],
+        parameters={"label": "</pre><b>"},
+    )
+    text = page.render([section], failed={"<i>": "x < y"})
+    body = text[text.index("<body>") :]
+    for shown in (
+        "a &amp; b",
+        "Δ &lt; 1",
+        "m<sub>0</sub> &lt; 1",
+        "&lt;b&gt;caption",
+        "t&lt;w",
+        "<td>t<sub>w</sub></td>",
+    ):
+        assert shown in body, shown
+    for hidden in ("<b>", "<i>", "<th><th>", "x < y"):
+        assert hidden not in body, hidden
 
 
 def test_near_the_threshold_small_batches_are_faster():

@@ -7,6 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import xarray
 
 
 @contextmanager
@@ -19,3 +23,15 @@ def replacing(target: Path) -> Iterator[Path]:
     finally:
         if part.parent.is_dir():
             part.unlink(missing_ok=True)
+
+
+def write(target: Path, content: str | bytes) -> None:
+    """A file of text (UTF-8) or bytes."""
+    with replacing(target) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_dataset(target: Path, dataset: xarray.Dataset) -> None:
+    """A netCDF file."""
+    with replacing(target) as part:
+        dataset.to_netcdf(part, engine="h5netcdf")

@@ -17,7 +17,7 @@ from sgdmft.plotting.runs import (
     two_time,
     z_scores,
 )
-from sgdmft.plotting.style import COLORS, figure, palette
+from sgdmft.plotting.style import COLORS, figure, palette, png
 from sgdmft.plotting.thresholds import (
     descent_diagram,
     growth_exponents,
@@ -47,6 +47,7 @@ __all__ = [
     "linear_threshold_figure",
     "lowest_eigenvalues",
     "palette",
+    "png",
     "power_law_collapse",
     "recovery_diagram",
     "recovery_fraction",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,13 @@ def figure(columns: int = 1, rows: int = 1, *, width: float = 4.2, height: float
 
     made = Figure(figsize=(width * columns, height * rows), layout="constrained")
     return made, made.subplots(rows, columns, squeeze=False)
+
+
+def png(picture: Figure) -> bytes:
+    """The content of its file."""
+    stream = io.BytesIO()
+    picture.savefig(stream, format="png", dpi=160)
+    return stream.getvalue()
 
 
 def palette(names: Sequence[str]) -> dict[str, str]:

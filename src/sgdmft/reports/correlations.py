@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
+from markupsafe import Markup
 
 import sgdmft as sg
 from sgdmft import parameters, plotting
-from sgdmft.reports.section import Figure, Section, descent, side_by_side
+from sgdmft.reports.section import Figure, Section, descent, html, side_by_side
 
 
 def build(
@@ -51,18 +52,18 @@ def build(
     return Section(
         name="correlations",
         title="Two-time correlation below the threshold",
-        text=[
+        text=html(
             f"Ĉ = C(t<sub>w</sub> + τ, t<sub>w</sub>) / [C(t<sub>w</sub> + τ, t<sub>w</sub> + τ) C(t<sub>w</sub>, "
             f"t<sub>w</sub>)]<sup>1/2</sup>, the cosine of the angle between the weights at two times, against τ at "
             f"α = {alpha:g}. There this start does not find the signal within {steps} steps: {ends}. Theory, N → ∞.",
             "If the dynamics were stationary, the curves of all waiting times would coincide. That they move to larger τ "
             "as t<sub>w</sub> grows is aging; where they cease to move with t<sub>w</sub>, aging is interrupted.",
-        ],
+        ),
         figures=[
             Figure(
                 name="correlations",
                 figure=picture,
-                caption="Colours from light to dark: waiting times t<sub>w</sub> from short to long.",
+                caption=Markup("Colours from light to dark: waiting times t<sub>w</sub> from short to long."),
             )
         ],
         data={f"correlations_b{fraction:g}": run for fraction, run in runs.items()},

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
+from markupsafe import Markup
 
 import sgdmft as sg
 from sgdmft import aging, landscape, parameters, plotting
-from sgdmft.reports.section import Figure, Section, Table, descent, side_by_side
+from sgdmft.reports.section import Figure, Section, Table, descent, html, side_by_side
 
 
 def build(
@@ -102,7 +103,7 @@ def build(
     return Section(
         name="exploration",
         title="How SGD explores the landscape",
-        text=[
+        text=html(
             f"α = {alpha:g}, η = {learning_rate:g}, without overlap with the signal (m = 0 at all times), so that nothing "
             "but the rough landscape acts. Two runs with the same data and start but minibatches of their own separate: "
             "C<sub>12</sub>, left. Gradient descent stays with itself.",
@@ -112,7 +113,7 @@ def build(
             "The Hessian's law of eigenvalues is a free sum of a Marchenko-Pastur and a semicircle part; the arrows are "
             "outliers, the one below the bulk pointing towards the signal. On its plateau gradient descent becomes "
             "marginal: the lowest eigenvalue tends to 0 as a power of t. SGD keeps moving over ground of negative curvature.",
-        ],
+        ),
         figures=[
             Figure(
                 name="exploration",
@@ -163,16 +164,18 @@ def _table(answers: dict[str, aging.Aging], steps: int, end: float, edges: dict)
             ]
         )
     return Table(
-        caption=f"Theory at t = {steps}. τ ~ t<sub>w</sub><sup>μ</sup> is the lag at which the correlation falls to a given "
-        "level; T<sub>eff</sub> is that of one step and of the slower half of the decay, with the change since t/2.",
+        caption=Markup(
+            f"Theory at t = {steps}. τ ~ t<sub>w</sub><sup>μ</sup> is the lag at which the correlation falls to a given "
+            "level; T<sub>eff</sub> is that of one step and of the slower half of the decay, with the change since t/2."
+        ),
         head=[
             "",
             "correlations",
             "μ",
-            "T<sub>eff</sub>, one step",
-            "T<sub>eff</sub>, slow",
+            Markup("T<sub>eff</sub>, one step"),
+            Markup("T<sub>eff</sub>, slow"),
             "loss",
-            f"λ<sub>min</sub>({end:.0f})",
+            Markup(f"λ<sub>min</sub>({end:.0f})"),
         ],
         rows=rows,
     )

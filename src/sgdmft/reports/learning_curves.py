@@ -8,7 +8,7 @@ from functools import partial
 import sgdmft as sg
 from sgdmft import parameters, plotting
 from sgdmft.progress import Progress
-from sgdmft.reports.section import Figure, Section, Table, descent, side_by_side
+from sgdmft.reports.section import Figure, Section, Table, descent, html, side_by_side
 
 FRACTIONS = (1.0, 0.5, 0.2, 0.1)
 _NEAR_STOP = 1e-4
@@ -56,7 +56,7 @@ def build(
     return Section(
         name="learning_curves",
         title="SGD against gradient descent: theory and simulation",
-        text=[
+        text=html(
             "Loss per weight H/N, overlap m with the signal and squared distance Δ to it, for gradient descent (b = 1) and "
             f"SGD. Lines: the theory for N → ∞. Points: means over {samples} runs with N = {size} weights, with bars of "
             "one standard error.",
@@ -71,7 +71,7 @@ def build(
             f"Second setting: α = {far.model.alpha:g}, m<sub>0</sub> = {far.start.magnetization:g}, the same η; theory "
             "alone, since runs of a few hundred weights do not resolve so small an overlap. Close to where gradient "
             "descent fails SGD is faster, the more so the smaller the batches: the talk’s result.",
-        ],
+        ),
         figures=[
             Figure(name="learning_curves", figure=curves, caption="Theory (lines) and simulation (points)."),
             Figure(

@@ -11,7 +11,7 @@ import numpy as np
 import sgdmft as sg
 from sgdmft import plotting
 from sgdmft.reports.recovery import threshold
-from sgdmft.reports.section import Figure, Section, Table, descent, side_by_side
+from sgdmft.reports.section import Figure, Section, Table, descent, html, side_by_side
 from sgdmft.statics import bayes_overlap, equilibrium, inference_thresholds, satisfiability, spectral_overlap
 
 _SPECTRAL = "spectral estimate"
@@ -89,7 +89,7 @@ def build(
     return Section(
         name="phase_diagram",
         title="Phase diagram",
-        text=[
+        text=html(
             "How much of the signal any method can know from α data per weight, how much the leading eigenvector of "
             "Σ<sub>μ</sub> y<sub>μ</sub> ∇²h<sub>μ</sub>(0) knows, how much a random point of zero loss knows, and where "
             "gradient descent and SGD find the signal. The first three are statics (replica method and random-matrix "
@@ -98,7 +98,7 @@ def build(
             f"{learning_rate:g}, m<sub>0</sub> = {magnetization:g}, level Δ = {level:g}; they are no limits of principle.",
             "Right: the same loss with a constant target y. Zero loss can be reached up to α<sub>J</sub>, which replica "
             "symmetry overestimates; with broken symmetry it never exceeds one equation per unknown.",
-        ],
+        ),
         figures=[
             Figure(
                 name="phase_diagram",

@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 import sgdmft as sg
 from sgdmft import parameters, plotting
-from sgdmft.reports.section import Figure, Section, Table, descent, side_by_side
+from sgdmft.reports.section import Figure, Section, Table, descent, html, side_by_side
 from sgdmft.thresholds import threshold_table
 
 FRACTIONS = (1.0, 0.5, 0.2, 0.1)
@@ -75,7 +76,7 @@ def build(
     return Section(
         name="recovery",
         title="Relaxation time and recovery threshold",
-        text=[
+        text=html(
             f"Steps τ until the squared distance to the signal falls below Δ = {level:g}, from the theory (N → ∞) at "
             f"η = {learning_rate:g}. Lines: fits of τ = τ<sub>0</sub> (α − α*)<sup>−ν</sup>, as in the talk, to the window "
             f"of τ from {shortest:.0f} to {steps} steps.",
@@ -88,7 +89,7 @@ def build(
             "exponent d log μ / d log t says whether it grows without bound. It falls at first, as the dynamics ages, and "
             "rises again at times that become longer the smaller α is; so longer runs find growth at smaller α, and "
             "no run of finite length shows where growth ends.",
-        ],
+        ),
         figures=_figures(shown, answers, limits, growths, learning_rate, level, middle, starts),
         tables=[
             Table(
@@ -97,7 +98,7 @@ def build(
                 "how far the law is from a pure power.",
                 head=[
                     "b",
-                    "m<sub>0</sub>",
+                    Markup("m<sub>0</sub>"),
                     "α*",
                     "68 % interval",
                     "α*, nearer half",
@@ -165,8 +166,10 @@ def _figures(shown, answers, limits, growths, learning_rate, level, middle, star
         Figure(
             name="thresholds",
             figure=lines,
-            caption=f"Left: fitted α* against b for starts m<sub>0</sub> = {', '.join(f'{m:g}' for m in starts)}. Right: "
-            "exponent of the growth of an infinitesimal overlap under gradient descent.",
+            caption=Markup(
+                f"Left: fitted α* against b for starts m<sub>0</sub> = {', '.join(f'{m:g}' for m in starts)}. Right: "
+                "exponent of the growth of an infinitesimal overlap under gradient descent."
+            ),
         ),
         Figure(
             name="descent_diagram",

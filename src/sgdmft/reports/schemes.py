@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 import sgdmft as sg
 from sgdmft import parameters, plotting
-from sgdmft.reports.section import Figure, Section, Table, side_by_side
+from sgdmft.reports.section import Figure, Section, Table, html, side_by_side
 
 ALPHAS = (2.0, 2.1, 2.2, 2.35, 2.5, 3.0)
 FRACTIONS = (0.5, 0.2, 0.1)
@@ -90,7 +90,7 @@ def build(
     return Section(
         name="schemes",
         title="Beyond the talk: does sampling without replacement help?",
-        text=[
+        text=html(
             "The talk’s batches are drawn anew at every step (Bernoulli). In practice the data are shuffled and every "
             "sample is used once in an epoch of 1/b steps (Shuffled), or in the same order in every epoch (Cyclic); a "
             "sample may also stay in the batch for a while (Persistent, here with a correlation time of one epoch). One "
@@ -99,7 +99,7 @@ def build(
             f"η = {learning_rate:g}{f', momentum {momentum:g}' if momentum else ''}. {_finding(times)}",
             f"Learning curves at α = {alpha:g}, b = {fraction:g}, m<sub>0</sub> = {curve_magnetization:g}: theory for "
             f"N → ∞ (lines), means of {samples} runs with N = {size} (points). {_verdict(comparisons)}",
-        ],
+        ),
         figures=[
             Figure(
                 name="schemes",
@@ -110,8 +110,10 @@ def build(
         ],
         tables=[
             Table(
-                caption=f"Relaxation time τ in steps (Δ &lt; {level:g}) at η = {learning_rate:g}, "
-                f"m<sub>0</sub> = {magnetization:g}; first: the scheme that recovers first, and its time over Bernoulli’s.",
+                caption=Markup(
+                    f"Relaxation time τ in steps (Δ &lt; {level:g}) at η = {learning_rate:g}, "
+                    f"m<sub>0</sub> = {magnetization:g}; first: the scheme that recovers first, and its time over Bernoulli’s."
+                ),
                 head=["α", "b", *names, "first"],
                 rows=[_row(times, a, b, names, steps) for a in alphas for b in fractions],
             )
@@ -258,7 +260,7 @@ def _cell(tau: float | None, steps: int) -> str:
         return "–"
     if math.isnan(tau):
         return "diverges"
-    return f"{tau:.1f}" if math.isfinite(tau) else f"&gt; {steps}"
+    return f"{tau:.1f}" if math.isfinite(tau) else f"> {steps}"
 
 
 def _dataset(times: _Times, alphas: Sequence[float], fractions: Sequence[float], names: Sequence[str]):
@@ -276,7 +278,7 @@ def _dataset(times: _Times, alphas: Sequence[float], fractions: Sequence[float],
 def summary(section: Section) -> str:
     """The table of the section as text for a terminal."""
     (table,) = section.tables
-    rows = [[html.unescape(cell) for cell in row] for row in (table.head, *table.rows)]
+    rows = [table.head, *table.rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(["Relaxation times in steps", *lines])

@@ -8,6 +8,8 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from sgdmft.algorithms import SGD, Descent, GradientDescent
 from sgdmft.progress import Parts
 from sgdmft.trajectory import Status, Trajectory
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A picture: a matplotlib figure made without pyplot, the name of its file, and a caption (HTML)."""
+    """A picture: a matplotlib figure made without pyplot, the name of its file, and a caption."""
 
     name: str
     figure: matplotlib.figure.Figure
@@ -27,7 +29,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table of text cells (HTML), the first row being its head."""
+    """A table of cells, the first row being its head."""
 
     caption: str
     head: Sequence[str]
@@ -43,13 +45,13 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A finished section.
+    """A finished section. Texts, captions and cells are escaped on the page, but for those that are `Markup` (HTML).
 
     Attributes
     ----------
     name : name of the module; files of the section start with it
     title : heading
-    text : paragraphs, as HTML fragments without block tags
+    text : paragraphs; `html` makes them of HTML fragments without block tags
     figures, tables : in the order in which they are shown, figures first
     data : name -> Trajectory or xarray.Dataset; saved as netCDF
     parameters : plain tables, see `sgdmft.parameters.plain`; saved as TOML
@@ -62,6 +64,11 @@ class Section:
     tables: Sequence[Table] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def html(*fragments: str) -> list[str]:
+    """Texts that the page takes as HTML."""
+    return [Markup(fragment) for fragment in fragments]
 
 
 def descent(learning_rate: float, fraction: float) -> Descent:
