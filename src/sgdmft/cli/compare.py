@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sgdmft import parameters
+from sgdmft import _files, parameters
 from sgdmft.cli import call
 from sgdmft.cli.simulate import simulation_options
 from sgdmft.cli.solve import theory_method
@@ -42,7 +42,7 @@ def compare(
     method = theory_method(given)
     folder = call.check_output(output, overwrite, folder=True)
     tables = {**given.plain(), "simulation": options}
-    (folder / "parameters.toml").write_text(parameters.toml(tables), encoding="utf-8")
+    _files.write(folder / "parameters.toml", parameters.toml(tables))
     runs = []
     for name, work in (
         ("theory", lambda: sg.solve(given.model, given.algorithm, method=method, progress=not quiet, **given.common)),
@@ -59,7 +59,7 @@ def compare(
     picture, panels = plotting.figure(4, 1, width=3.5, height=3.0)
     plotting.learning_curves(*runs, axes=panels[0, :3])
     plotting.z_scores({"all quantities": found}, axes=panels[0, 3])
-    picture.savefig(folder / "comparison.png", dpi=160)
+    _files.write(folder / "comparison.png", plotting.png(picture))
     if not quiet:
         print(f"{found}\n  saved in {folder}", file=sys.stdout)
     return 0

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from sgdmft import parameters
+from sgdmft import _files, parameters
 from sgdmft.cli import call
 
 
@@ -50,5 +50,5 @@ def gardner(
         print(f"Replica symmetry breaks at alpha = {line:.8g} for margin {margin:g}.")
     if output is not None:
         table = {name: parameters.plain(result) for name, result in results.items()}
-        output.write_text(parameters.toml(table, heading="sgdmft gardner"), encoding="utf-8")
+        _files.write(output, parameters.toml(table, heading="sgdmft gardner"))
     return 0

@@ -9,6 +9,7 @@ from typing import Annotated
 import numpy as np
 from cyclopts import Parameter
 
+from sgdmft import _files
 from sgdmft.cli import call
 from sgdmft.cli.simulate import simulation_options
 from sgdmft.cli.solve import theory_method
@@ -53,7 +54,7 @@ def hessian(
         for name, column in zip(("lowest", "lowest_error"), np.transpose(seen), strict=True):
             table[name] = ("saved_time", column)
         table.attrs.update(options)
-    table.to_netcdf(output, engine="h5netcdf")
+    _files.write_dataset(output, table)
     if not quiet:
         names = [name for name in table.data_vars if name not in ("outlier_exact", "upper_edge")]
         print("step".rjust(9), *(str(name).replace("lowest_error", "±").rjust(18) for name in names))

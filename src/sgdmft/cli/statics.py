@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from sgdmft import parameters
+from sgdmft import _files, parameters
 from sgdmft.cli import call
 
 
@@ -72,7 +72,7 @@ def statics(
             print(result)
             results[name] = parameters.plain(result)
     if output is not None:
-        output.write_text(parameters.toml(results, heading="sgdmft statics"), encoding="utf-8")
+        _files.write(output, parameters.toml(results, heading="sgdmft statics"))
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from sgdmft import parameters
+from sgdmft import _files, parameters
 from sgdmft.cli import call
 from sgdmft.errors import InvalidArgument
 
@@ -59,6 +59,8 @@ def threshold(
         sgdmft threshold --learning-rate 0.05 --batch-fractions 1 0.3 0.1 --magnetizations 0.1 0.01 -o thresholds.nc
         sgdmft threshold --learning-rate 0.1 --batch-fractions 1 0.2 --linearized --steps 4096 -o linear.nc
     """
+    from sgdmft import plotting
+
     given = call.read(file, flags, steps=5000, alpha=1.0)
     stated = dict(given.threshold)
     parameters.check_keys(stated, {*_FITTED, *_LINEARIZED, "linearized"}, "[threshold]")
@@ -89,8 +91,8 @@ def threshold(
     algorithms = [given.algorithm] if fractions is None else [_with(given.algorithm, b) for b in fractions]
     work = _linearize if linearized else _fit
     text, table, picture = work(given, algorithms, options | {"cache": False if no_cache else None}, quiet)
-    table.to_netcdf(output, engine="h5netcdf")
-    picture.savefig(image, dpi=160)
+    _files.write_dataset(output, table)
+    _files.write(image, plotting.png(picture))
     if not quiet:
         print(f"{text}\n  saved in {output} and {image}")
     return 0
