@@ -11,18 +11,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from sgdmft.errors import NotConverged
 from sgdmft.statics._functional import Problem, Slopes, ground, thermal, threshold
 
-#: name -> functional, sign that makes it a minimization, whether x lives in (0, 1), whether chi is a variable
-_FORMS: dict[str, tuple[Callable[..., Slopes], float, bool, bool]] = {
-    "thermal": (thermal, 1.0, True, False),
-    "ground": (ground, -1.0, False, True),
-    "threshold": (threshold, 1.0, False, False),
-}
+
+class Form(NamedTuple):
+    """A functional, the sign that makes it a minimization, whether x lives in (0, 1), whether chi is a variable."""
+
+    name: str
+    functional: Callable[..., Slopes]
+    sign: float
+    bounded: bool
+    with_chi: bool
+
+
+THERMAL = Form("thermal", thermal, 1.0, True, False)
+GROUND = Form("ground", ground, -1.0, False, True)
+THRESHOLD = Form("threshold", threshold, 1.0, False, False)
+
+#: energies below are rounding
+ZERO_ENERGY = 1e-13
 _TINY = 1e-13
 _GRADIENT_TOLERANCE = 1e-9
 #: a further breakpoint that changes the functional by less does not count
@@ -33,7 +45,7 @@ _NO_GAIN = 1e-10
 class Saddle:
     """A stationary point at fixed norm and overlap: `form` is the functional it extremizes."""
 
-    form: str
+    form: Form
     problem: Problem
     q: np.ndarray
     x: np.ndarray
@@ -50,12 +62,12 @@ class Saddle:
         return len(self.x)
 
 
-def make(form: str, problem: Problem, q, x=(), chi: float = 1.0, residual: float = math.nan) -> Saddle:
+def make(form: Form, problem: Problem, q, x=(), chi: float = 1.0, residual: float = math.nan) -> Saddle:
     """The saddle at given levels. With one level and no `residual` given: the slope along log chi or log(C - q)."""
     q, x = np.asarray(q, dtype=float), np.asarray(x, dtype=float)
-    slopes = _FORMS[form][0](problem, q, x, chi)
+    slopes = form.functional(problem, q, x, chi)
     if math.isnan(residual):
-        residual = abs(slopes.chi * chi if form == "ground" else slopes.q[-1] * (problem.norm - q[-1]))
+        residual = abs(slopes.chi * chi if form is GROUND else slopes.q[-1] * (problem.norm - q[-1]))
     return Saddle(form, problem, q, x, float(chi), float(residual), slopes)
 
 
@@ -74,7 +86,7 @@ def symmetric_ground(problem: Problem) -> Saddle | None:
     pull = math.sqrt(max(alpha * (float(f(problem.norm)) + problem.constant) * stiffness, 0.0))
     if spread == 0.0 or pull <= spread * stiffness * (1 + 1e-12):
         return None
-    return make("ground", problem, [problem.norm], (), spread / (pull - spread * stiffness))
+    return make(GROUND, problem, [problem.norm], (), spread / (pull - spread * stiffness))
 
 
 def symmetric_thermal(problem: Problem) -> Saddle | None:
@@ -109,7 +121,7 @@ def symmetric_thermal(problem: Problem) -> Saddle | None:
         return None
     if temperature == 0.0 and values[-1] < 0:
         return None  # Phi -> - infinity as q -> C: no zero of the loss at this overlap
-    saddles = [make("thermal", problem, [norm - w]) for w in roots]
+    saddles = [make(THERMAL, problem, [norm - w]) for w in roots]
     return min(saddles, key=lambda saddle: saddle.value)
 
 
@@ -124,19 +136,18 @@ def _divided_difference(problem: Problem, w):
 
 def symmetric_threshold(problem: Problem) -> Saddle:
     """Replica-symmetric satisfiability threshold alpha = (C - m^2) f'(C) / [f(C) + c]."""
-    return make("threshold", problem, [problem.norm], (), residual=0.0)
+    return make(THRESHOLD, problem, [problem.norm], (), residual=0.0)
 
 
 # -------------------------------------------------------------------------------------------------- broken symmetry
 
 
-def break_symmetry(base: Saddle, levels: int, *, restart: bool = True) -> Saddle:
+def break_symmetry(base: Saddle, levels: int) -> Saddle:
     """The best saddle with up to `levels` breakpoints, starting from one with fewer; it stops where a further
     breakpoint gains nothing (then the symmetry is broken in that many steps, exactly)."""
-    sign = _FORMS[base.form][1]
-    saddle = base
+    sign, saddle = base.form.sign, base
     while saddle.levels < levels:
-        finer = _optimize_best(base.form, base.problem, _starts(saddle, restart))
+        finer = _optimize_best(base.form, base.problem, _starts(saddle))
         if not sign * finer.value < sign * saddle.value - _NO_GAIN * max(1.0, abs(saddle.value)):
             break
         saddle = finer
@@ -145,19 +156,20 @@ def break_symmetry(base: Saddle, levels: int, *, restart: bool = True) -> Saddle
 
 def reoptimize(saddle: Saddle, problem: Problem) -> Saddle:
     """The saddle of a neighbouring problem, followed from a known one."""
-    return _optimize_best(saddle.form, problem, [(saddle.q, saddle.x, saddle.chi)], rescale_from=saddle.problem)
+    old_low, old_norm = saddle.problem.overlap**2, saddle.problem.norm
+    low, norm = problem.overlap**2, problem.norm
+    q = low + (saddle.q - old_low) * (norm - low) / (old_norm - old_low)
+    return _optimize_best(saddle.form, problem, [(q, saddle.x, saddle.chi)])
 
 
-def _starts(saddle: Saddle, restart: bool) -> list[tuple[np.ndarray, np.ndarray, float]]:
+def _starts(saddle: Saddle) -> list[tuple[np.ndarray, np.ndarray, float]]:
     """Starts with one breakpoint more than `saddle`."""
     problem, k, q, x, chi = saddle.problem, saddle.levels, saddle.q, saddle.x, saddle.chi
     low, norm = problem.overlap**2, problem.norm
-    thermal_form = saddle.form == "thermal"
     if k == 0:
-        unit = 1.0 if thermal_form else 1.0 / chi
-        if not thermal_form:
+        if saddle.form is not THERMAL:
             return [
-                (np.array([low + (norm - low) * a, norm]), np.array([b * unit]), chi * shrink)
+                (np.array([low + (norm - low) * a, norm]), np.array([b * (1.0 / chi)]), chi * shrink)
                 for a in (0.05, 0.5)
                 for b, shrink in ((0.5, 0.7), (5.0, 0.3))
             ]
@@ -171,7 +183,7 @@ def _starts(saddle: Saddle, restart: bool) -> list[tuple[np.ndarray, np.ndarray,
     new_x = np.interp(np.linspace(0.0, 1.0, k + 1), (np.arange(k) + 0.5) / k, x)
     new_x[0] *= 0.8
     starts = [(new_q, new_x, chi)]
-    if restart and k <= 2:
+    if k <= 2:
         for i in range(k + 1):  # split one interval (the lowest reaches down to m^2)
             below = q[i - 1] if i else low
             split = 0.5 * (below + q[i])
@@ -180,31 +192,26 @@ def _starts(saddle: Saddle, restart: bool) -> list[tuple[np.ndarray, np.ndarray,
     return starts
 
 
-def _optimize_best(form: str, problem: Problem, starts, rescale_from: Problem | None = None) -> Saddle:
+def _optimize_best(form: Form, problem: Problem, starts) -> Saddle:
     from scipy.optimize import minimize
 
-    functional, sign, bounded, with_chi = _FORMS[form]
-    levels = len(starts[0][1])
+    levels, sign = len(starts[0][1]), form.sign
+    layout = _Layout(problem, levels, form.bounded, form.with_chi)
+
+    def objective(v):
+        point = layout.decode(v)
+        slopes = form.functional(problem, point.q, point.x, point.chi)
+        if not math.isfinite(slopes.value):
+            return 1e300, np.zeros_like(v)
+        return sign * slopes.value, sign * point.pull_back(slopes)
+
     best: Saddle | None = None
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for q, x, chi in starts:
-            layout = _Layout(problem, levels, bounded, with_chi)
-            if rescale_from is not None:
-                old_low, old_norm = rescale_from.overlap**2, rescale_from.norm
-                low, norm = problem.overlap**2, problem.norm
-                q = low + (q - old_low) * (norm - low) / (old_norm - old_low)
-
-            def objective(v, layout=layout):
-                point = layout.decode(v)
-                slopes = functional(problem, point.q, point.x, point.chi)
-                if not math.isfinite(slopes.value):
-                    return 1e300, np.zeros_like(v)
-                return sign * slopes.value, sign * point.pull_back(slopes)
-
-            start = layout.encode(q, x, chi)
+        for start in starts:
             result = minimize(
-                objective, start, jac=True, method="BFGS", options={"gtol": _GRADIENT_TOLERANCE, "maxiter": 3000}
-            )
+                objective, layout.encode(*start), jac=True, method="BFGS",
+                options={"gtol": _GRADIENT_TOLERANCE, "maxiter": 3000},
+            )  # fmt: skip
             gradient = float(np.max(np.abs(result.jac)))
             if not math.isfinite(float(result.fun)) or result.fun >= 1e299:
                 continue
@@ -214,10 +221,42 @@ def _optimize_best(form: str, problem: Problem, starts, rescale_from: Problem | 
                 best = saddle
     if best is None:
         raise NotConverged(
-            f"The {levels}-step replica-symmetry-breaking optimization of the {form} functional found no finite value "
+            f"The {levels}-step replica-symmetry-breaking optimization of the {form.name} functional found no finite value "
             f"for {problem.model!r} at overlap {problem.overlap:g} and norm {problem.norm:g}."
         )
     return best
+
+
+def ground_saddle(problem: Problem, levels: int) -> Saddle | None:
+    """A saddle of the energy with E > 0, None where E = 0 within `levels` steps of breaking."""
+    saddle = symmetric_ground(problem)
+    if saddle is not None:
+        return saddle if saddle.value > ZERO_ENERGY else None
+    if levels == 0 or problem.model.alpha <= satisfiable_up_to(problem, 1):
+        if levels <= 1:
+            return None
+        if problem.model.alpha <= satisfiable_up_to(problem, levels):
+            return None
+    base = break_symmetry(symmetric_threshold(problem), levels)
+    best = None
+    for chi in np.geomspace(0.1, 1e3, 9):
+        start = make(GROUND, problem, base.q, base.x / chi, chi)
+        found = reoptimize(start, problem)
+        if found.value > ZERO_ENERGY and (best is None or found.value > best.value):
+            best = found
+    return best
+
+
+def satisfiable_up_to(problem: Problem, levels: int) -> float:
+    """alpha up to which zero loss is reached at this norm and overlap, within `levels` steps of breaking.
+
+    Infinitely large breakpoints give S_q/S_f -> 1 for any f: no more equations than unknowns can be solved.
+    """
+    value = break_symmetry(symmetric_threshold(problem), levels).value
+    return min(value, 1.0) if levels else value
+
+
+# ------------------------------------------------------------------------------------------------------ coordinates
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,17 +292,19 @@ class _Layout:
         return np.concatenate([a, b, [math.log(chi)] if self.with_chi else []])
 
     def decode(self, v: np.ndarray) -> _Point:
+        from scipy.special import softmax
+
         low, norm = self.problem.overlap**2, self.problem.norm
         n = self._increments - 1
         k = self.levels
-        shares = _softmax(np.append(v[:n], 0.0))
+        shares = softmax(np.append(v[:n], 0.0))
         edges = low + (norm - low) * np.cumsum(shares)
         q = edges[: k + 1].copy()
         if not self.bounded:
             q[-1] = norm
         y = v[n : n + k]
         if self.bounded:
-            x_shares = _softmax(np.append(y, 0.0))
+            x_shares = softmax(np.append(y, 0.0))
             x = np.cumsum(x_shares)[:k]
         else:
             x_shares = np.exp(y)
@@ -280,8 +321,3 @@ class _Layout:
             return np.concatenate([by_a[:n], by_b[:k], [slopes.chi * chi] if self.with_chi else []])
 
         return _Point(q, x, chi, pull_back)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    weights = np.exp(logits - logits.max())
-    return weights / weights.sum()
