@@ -361,3 +361,13 @@ def test_refusals():
         equilibrium(TARGET, magnetization=1.5)
     with pytest.raises(InvalidArgument, match="temperature"):
         equilibrium(TARGET, temperature=-1.0)
+
+
+@pytest.mark.parametrize(("model", "levels"), [
+    (sg.GaussianLeastSquares(alpha=0.65, labels=sg.ConstantTarget(1.0)), 2),
+    (sg.GaussianLeastSquares(alpha=2.0, covariance=sg.Covariance({3: 1.0}), labels=sg.ConstantTarget(0.5)), 1),
+])  # fmt: skip
+def test_a_search_that_runs_to_infinite_breakpoints_is_refused_in_a_sentence(model, levels):
+    with pytest.raises(NotConverged, match="stationary only to") as caught:
+        equilibrium(model, levels=levels)
+    assert caught.value.value.model == model

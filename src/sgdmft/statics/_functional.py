@@ -95,7 +95,7 @@ def thermal(problem: Problem, q: np.ndarray, x: np.ndarray, chi: float = 0.0) ->
     """Phi of equation (8.2)."""
     f, alpha, norm, m = problem.model.covariance, problem.model.alpha, problem.norm, problem.overlap
     width_q = norm - q[-1]
-    width_f = problem.temperature + float(f(norm) - f(q[-1]))
+    width_f = problem.temperature + (f(norm) - f(q[-1]))  # a numpy number: 0 gives an infinite slope, and no error
     s_q, q0, qd, qx, qt = parisi_sum(q, x, width_q, -(m**2))
     s_f, f0, fd, fx, ft = parisi_sum(f(q), x, width_f, problem.constant)
     slope = f.derivative(q)

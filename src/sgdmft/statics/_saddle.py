@@ -192,6 +192,7 @@ def _starts(saddle: Saddle) -> list[tuple[np.ndarray, np.ndarray, float]]:
     return starts
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # breakpoints may run to infinity
 def _optimize_best(form: Form, problem: Problem, starts) -> Saddle:
     from scipy.optimize import minimize
 
@@ -206,19 +207,18 @@ def _optimize_best(form: Form, problem: Problem, starts) -> Saddle:
         return sign * slopes.value, sign * point.pull_back(slopes)
 
     best: Saddle | None = None
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for start in starts:
-            result = minimize(
-                objective, layout.encode(*start), jac=True, method="BFGS",
-                options={"gtol": _GRADIENT_TOLERANCE, "maxiter": 3000},
-            )  # fmt: skip
-            gradient = float(np.max(np.abs(result.jac)))
-            if not math.isfinite(float(result.fun)) or result.fun >= 1e299:
-                continue
-            point = layout.decode(result.x)
-            saddle = make(form, problem, point.q, point.x, point.chi, residual=gradient)
-            if best is None or sign * saddle.value < sign * best.value - 1e-14:
-                best = saddle
+    for start in starts:
+        result = minimize(
+            objective, layout.encode(*start), jac=True, method="BFGS",
+            options={"gtol": _GRADIENT_TOLERANCE, "maxiter": 3000},
+        )  # fmt: skip
+        gradient = float(np.max(np.abs(result.jac)))
+        if not math.isfinite(float(result.fun)) or result.fun >= 1e299:
+            continue
+        point = layout.decode(result.x)
+        saddle = make(form, problem, point.q, point.x, point.chi, residual=gradient)
+        if best is None or sign * saddle.value < sign * best.value - 1e-14:
+            best = saddle
     if best is None:
         raise NotConverged(
             f"The {levels}-step replica-symmetry-breaking optimization of the {form.name} functional found no finite value "
@@ -227,6 +227,7 @@ def _optimize_best(form: Form, problem: Problem, starts) -> Saddle:
     return best
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # breakpoints may run to infinity
 def ground_saddle(problem: Problem, levels: int) -> Saddle | None:
     """A saddle of the energy with E > 0, None where E = 0 within `levels` steps of breaking."""
     saddle = symmetric_ground(problem)
