@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sgdmft.trajectory import Trajectory
@@ -38,6 +38,9 @@ class Diverged(SgdmftError, ArithmeticError):
     def __init__(self, message: str, trajectory: Trajectory) -> None:
         super().__init__(message)
         self.trajectory = trajectory
+
+    def __reduce__(self) -> tuple[Any, ...]:  # Python's own would call `__init__` with the message alone
+        return type(self), (*self.args, self.trajectory), self.__dict__
 
 
 class FitRefused(SgdmftError, ArithmeticError):

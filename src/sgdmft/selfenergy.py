@@ -17,6 +17,7 @@ Three theories that are not least squares of Gaussian functions stand here as ex
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,9 @@ class SelfEnergy(Model):
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"A `SelfEnergy` is immutable; `{name}` cannot be set.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(SelfEnergy, energy=self.energy, name=self.name), (self.sigma,)
 
     def __repr__(self) -> str:
         return f"SelfEnergy({self.name!r})"
@@ -167,11 +171,10 @@ def spherical_pspin(covariance: Covariance) -> SelfEnergy:
     Sigma = -f'(Q), energy per weight -int f(Q). Use with `Descent(..., spherical=True)`; the p-spin model is
     f(q) = q^p/2, its time learning rate times step.
     """
-    f = covariance
     return SelfEnergy(
-        lambda Q: -f.derivative(Q),
-        energy=lambda Q: -f(Q).integral(),
-        name=f"spherical p-spin, {f}",
+        partial(_rough, f=covariance),
+        energy=partial(_rough_energy, f=covariance),
+        name=f"spherical p-spin, {covariance}",
     )
 
 
@@ -180,11 +183,11 @@ def spiked_tensor(covariance: Covariance, snr: float) -> SelfEnergy:
 
     Sigma = -f'(Q) - snr S o f'(Q), with S the unit response to the signal.
     """
-    f, snr = covariance, check.number("snr", snr, at_least=0.0)
+    snr = check.number("snr", snr, at_least=0.0)
     return SelfEnergy(
-        lambda Q: -f.derivative(Q) - snr * (signal(Q) * f.derivative(Q)),
-        energy=lambda Q: -f(Q).integral() - snr * f(Q.correlation[:, 0]),
-        name=f"spiked tensor, {f}, snr = {snr:g}",
+        partial(_spiked, f=covariance, snr=snr),
+        energy=partial(_spiked_energy, f=covariance, snr=snr),
+        name=f"spiked tensor, {covariance}, snr = {snr:g}",
     )
 
 
@@ -195,9 +198,29 @@ def linear_regression(alpha: float, noise: float = 0.0) -> SelfEnergy:
     the signal; f'(q) = 1. Not pointwise: use `method=Dyson()`.
     """
     alpha, noise = check.number("alpha", alpha, above=0.0), check.number("noise", noise, at_least=0.0)
-
-    def sigma(Q: Superfield) -> Superfield:
-        residuals = against_signal(Q) + noise
-        return alpha * onto_signal((Q.identity + residuals).inverse())
-
+    sigma = partial(_regression, alpha=alpha, noise=noise)
     return SelfEnergy(sigma, name=f"linear regression, alpha = {alpha:g}, noise = {noise:g}")
+
+
+# Functions of the module, and not of those that make the models: these can be pickled.
+
+
+def _rough(Q: Superfield, f: Covariance) -> Superfield:
+    return -f.derivative(Q)
+
+
+def _rough_energy(Q: Superfield, f: Covariance) -> np.ndarray:
+    return -f(Q).integral()
+
+
+def _spiked(Q: Superfield, f: Covariance, snr: float) -> Superfield:
+    return -f.derivative(Q) - snr * (signal(Q) * f.derivative(Q))
+
+
+def _spiked_energy(Q: Superfield, f: Covariance, snr: float) -> np.ndarray:
+    return -f(Q).integral() - snr * f(Q.correlation[:, 0])
+
+
+def _regression(Q: Superfield, alpha: float, noise: float) -> Superfield:
+    residuals = against_signal(Q) + noise
+    return alpha * onto_signal((Q.identity + residuals).inverse())
