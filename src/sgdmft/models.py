@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
 
@@ -134,9 +133,6 @@ class ConstantTarget:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", check.number("value", self.value))
-
-
-Labels: TypeAlias = "Teacher | ConstantTarget"
 
 
 class Model:

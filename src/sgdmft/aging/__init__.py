@@ -12,29 +12,17 @@ A unit step is no small step: the effective temperature of lags of a few steps c
 mode of curvature k has T_eff = T/(1 - eta k/2)). What cannot be read off from the saved times is refused or NaN.
 """
 
-from sgdmft.aging.decay import Decay, decays, times, waiting_times
-from sgdmft.aging.scaling import Interruption, Rescaling, interruption, rescaling
-from sgdmft.aging.summary import Aging, analyse
-from sgdmft.aging.temperature import (
-    EffectiveTemperature,
-    FluctuationDissipation,
-    effective_temperature,
-    fluctuation_dissipation,
-)
-
-__all__ = [
-    "Aging",
-    "Decay",
-    "EffectiveTemperature",
-    "FluctuationDissipation",
-    "Interruption",
-    "Rescaling",
-    "analyse",
-    "decays",
-    "effective_temperature",
-    "fluctuation_dissipation",
-    "interruption",
-    "rescaling",
-    "times",
-    "waiting_times",
-]
+from sgdmft.aging.decay import Decay as Decay
+from sgdmft.aging.decay import decays as decays
+from sgdmft.aging.decay import times as times
+from sgdmft.aging.decay import waiting_times as waiting_times
+from sgdmft.aging.scaling import Interruption as Interruption
+from sgdmft.aging.scaling import Rescaling as Rescaling
+from sgdmft.aging.scaling import interruption as interruption
+from sgdmft.aging.scaling import rescaling as rescaling
+from sgdmft.aging.summary import Aging as Aging
+from sgdmft.aging.summary import analyse as analyse
+from sgdmft.aging.temperature import EffectiveTemperature as EffectiveTemperature
+from sgdmft.aging.temperature import FluctuationDissipation as FluctuationDissipation
+from sgdmft.aging.temperature import effective_temperature as effective_temperature
+from sgdmft.aging.temperature import fluctuation_dissipation as fluctuation_dissipation

@@ -80,11 +80,11 @@ class Flags:
 
 
 #: Flag -> (table of the file, key in it).
-_PLACE = {
-    **{name: ("model", name) for name in ("alpha", "covariance")},
-    **{
-        name: ("algorithm", name)
-        for name in (
+_PLACE = {"stop_distance": ("stop", "distance")} | {
+    name: (table, name)
+    for table, names in {
+        "model": ("alpha", "covariance"),
+        "algorithm": (
             "learning_rate",
             "batch_fraction",
             "batches",
@@ -92,11 +92,11 @@ _PLACE = {
             "weight_decay",
             "temperature",
             "spherical",
-        )
-    },
-    **{name: ("start", name) for name in ("magnetization", "norm")},
-    **{name: ("save", name) for name in ("two_time", "every")},
-    "stop_distance": ("stop", "distance"),
+        ),
+        "start": ("magnetization", "norm"),
+        "save": ("two_time", "every"),
+    }.items()
+    for name in names
 }
 _TABLES = ("steps", "model", "algorithm", "start", "save", "stop", "method", "simulation", "threshold")
 

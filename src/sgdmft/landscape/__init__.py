@@ -31,8 +31,10 @@ approximation, flagged as such (`Outlier.exact`). Outliers along past points of 
 the bulk, are not predicted. For a spherical descent this is the Hessian in the flat space around the sphere.
 """
 
-from sgdmft.landscape.along import evolution, spectrum
-from sgdmft.landscape.law import Bulk, bulk
-from sgdmft.landscape.outliers import Outlier, Spectrum, start_spectrum
-
-__all__ = ["Bulk", "Outlier", "Spectrum", "bulk", "evolution", "spectrum", "start_spectrum"]
+from sgdmft.landscape.along import evolution as evolution
+from sgdmft.landscape.along import spectrum as spectrum
+from sgdmft.landscape.law import Bulk as Bulk
+from sgdmft.landscape.law import bulk as bulk
+from sgdmft.landscape.outliers import Outlier as Outlier
+from sgdmft.landscape.outliers import Spectrum as Spectrum
+from sgdmft.landscape.outliers import start_spectrum as start_spectrum

@@ -19,8 +19,9 @@ The signal x* of a planted problem is one more point, at which nothing ever move
 Notation: C correlation, R response, S reverse (the response of the transposed superfield), o entry by entry.
 """
 
-from sgdmft.superfield.algebra import Superfield
-from sgdmft.superfield.planted import against_signal, onto_signal, signal
-from sgdmft.superfield.row import NotPointwise, Row
-
-__all__ = ["NotPointwise", "Row", "Superfield", "against_signal", "onto_signal", "signal"]
+from sgdmft.superfield.algebra import Superfield as Superfield
+from sgdmft.superfield.planted import against_signal as against_signal
+from sgdmft.superfield.planted import onto_signal as onto_signal
+from sgdmft.superfield.planted import signal as signal
+from sgdmft.superfield.row import NotPointwise as NotPointwise
+from sgdmft.superfield.row import Row as Row
