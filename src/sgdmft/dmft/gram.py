@@ -65,6 +65,8 @@ def analysis(points: int, orders: tuple[int, ...], limit: int) -> np.ndarray:
     Columns k < limit: inner products with the Gram polynomials P_k of the whole. The others: values, at a finer Gauss
     rule of each part (times the roots of its weights), of what these polynomials leave. `limit` is at most `points`.
     """
+    from scipy.linalg import block_diag
+
     size = points // len(orders)
     whole, nodal = [], []
     for i, order in enumerate(orders):
@@ -72,7 +74,7 @@ def analysis(points: int, orders: tuple[int, ...], limit: int) -> np.ndarray:
         root = np.sqrt(fine.weights)[:, None]
         whole.append(root * _polynomials(points, limit, fine.nodes + i * size))
         nodal.append(root * gram(size, order).evaluate(fine.nodes))
-    whole, nodal = np.vstack(whole), _diagonal(nodal)
+    whole, nodal = np.vstack(whole), block_diag(*nodal)
     inner = nodal.T @ whole
     return np.hstack([inner, nodal.T - inner @ whole.T])
 
@@ -97,15 +99,6 @@ def transfer(points: int, orders: tuple[int, ...], order: int) -> Transfer:
     nodal = roots[:, None] * _polynomials(points, order, rule.nodes)
     matrix = nodal @ analysis(points, orders, order)[:, :order].T
     return Transfer(matrix, roots, np.cumsum((0, *orders)))
-
-
-def _diagonal(blocks: list[np.ndarray]) -> np.ndarray:
-    whole = np.zeros((sum(len(block) for block in blocks), sum(block.shape[1] for block in blocks)))
-    i = j = 0
-    for block in blocks:
-        whole[i : i + block.shape[0], j : j + block.shape[1]] = block
-        i, j = i + block.shape[0], j + block.shape[1]
-    return whole
 
 
 def tails(points: int, order: int, first: np.ndarray) -> np.ndarray:
