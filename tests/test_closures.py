@@ -105,7 +105,7 @@ def test_a_self_energy_resumes(tmp_path):
     checkpoint = sg.Checkpoint(tmp_path / "pspin.ckpt", seconds=0.0)
     whole = sg.solve(spherical_pspin(CUBIC), COLD, steps=600, method=sg.Compressed())
     request = sg.Request(model=spherical_pspin(CUBIC), algorithm=COLD, steps=600)
-    again = sg.Request(model=SelfEnergy(lambda Q: -CUBIC.derivative(Q), name=request.model.name,
+    again = sg.Request(model=SelfEnergy(lambda Q: -CUBIC.derivative(Q), name="mine",
                                         energy=lambda Q: -CUBIC(Q).integral()), algorithm=COLD, steps=600)  # fmt: skip
     assert request.identity == again.identity
     stopped = []

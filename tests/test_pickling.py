@@ -53,7 +53,7 @@ def diverged():
 
 def probe():
     found = simulation.Probe(extremes=1)
-    data(observe=found)
+    data(save=sg.Save(observe=found))
     return found
 
 
@@ -78,16 +78,19 @@ EXAMPLES = {
     sg.Covariance: [lambda: sg.Covariance({1: 0.4, 3: 0.2})],
     sg.Teacher: [lambda: sg.Teacher(noise=0.1)],
     sg.ConstantTarget: [lambda: sg.ConstantTarget(0.7)],
+    sg.models.Model: [lambda: MODEL],
     sg.GaussianLeastSquares: [lambda: GLASS],
     sg.Start: [lambda: sg.Start(magnetization=0.2)],
     sg.Descent: [lambda: DESCENT, lambda: sg.Descent(learning_rate=[0.1, 0.2], temperature=cooling)],
     sg.algorithms.Rates: [lambda: DESCENT.rates(5)],
     sg.Trajectory: [lambda: sg.solve(MODEL, DESCENT, steps=3), lambda: xarray_was_asked_for(theory()), data],
     sg.Status: [lambda: sg.Status.RECOVERED],
+    sg.Linearized: [lambda: sg.Linearized(MODEL)],
+    sg.Request: [lambda: sg.Request(model=MODEL, algorithm=DESCENT, steps=5)],
     sg.Save: [lambda: sg.Save(two_time=[0, 5])],
     sg.Recovered: [lambda: sg.Recovered(distance=1e-3)],
     sg.StabilityLimit: [lambda: sg.stability_limit(MODEL, DESCENT)],
-    sg.Dense: [lambda: sg.Dense(threads=1)],
+    sg.Dense: [lambda: sg.Dense()],
     sg.Compressed: [lambda: sg.Compressed(tolerance=1e-8)],
     sg.Dyson: [lambda: sg.Dyson()],
     sg.Checkpoint: [lambda: sg.Checkpoint("state.npz")],
@@ -144,7 +147,6 @@ EXAMPLES = {
     superfield.NotPointwise: [lambda: superfield.NotPointwise("It needs all times.")],
     **{cls: [partial(copy.copy, example) for example in cls.examples()] for cls in SCHEMES},
     Batches: [],  # abstract
-    dmft.Problem: [lambda: dmft._problem(MODEL, DESCENT, 5, None, None, None, False, True, False, False, None)],
 }
 
 

@@ -145,7 +145,7 @@ class SelfEnergy(Model):
                 f"The self-energy {self.name!r} is no polynomial, so it has no text form, and what is computed with it "
                 "cannot be kept on disk. Leave out cache and checkpoint."
             )
-        return {"name": self.name, "polynomials": table}
+        return {"polynomials": table}
 
     def __call__(self, Q: Superfield) -> Superfield:
         """Sigma[Q], checked."""
