@@ -78,7 +78,6 @@ EXAMPLES = {
     sg.Covariance: [lambda: sg.Covariance({1: 0.4, 3: 0.2})],
     sg.Teacher: [lambda: sg.Teacher(noise=0.1)],
     sg.ConstantTarget: [lambda: sg.ConstantTarget(0.7)],
-    sg.models.Model: [lambda: MODEL],
     sg.GaussianLeastSquares: [lambda: GLASS],
     sg.Start: [lambda: sg.Start(magnetization=0.2)],
     sg.Descent: [lambda: DESCENT, lambda: sg.Descent(learning_rate=[0.1, 0.2], temperature=cooling)],
@@ -160,7 +159,7 @@ def public_classes():
     holders = [sg.__dict__, *(vars(module) for name, module in modules.items() if name not in FACES)]
     names = {(name, value) for holder in holders for name, value in holder.items() if inspect.isclass(value)}
     own = {value for name, value in names if not name.startswith("_") and value.__module__.startswith("sgdmft.")}
-    return {value for value in own if not getattr(value, "_is_protocol", False)}
+    return {value for value in own if not getattr(value, "_is_protocol", False)} - {sg.models.Model}
 
 
 def parts(thing):
