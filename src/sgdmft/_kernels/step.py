@@ -304,23 +304,24 @@ def replicas(past, lines, samples, memory, work, now, n, eta, model, drive):
 
 @njit(**OPTIONS)
 def row_of_least_squares(
-    operators, row, end, lines, scratch, state, reselection, batch_fraction, polynomials, constants, measure
+    operators, row, end, lines, scratch, state, reselection, batch_fraction, polynomials, constants
 ):
-    """`least_squares` at the current time."""
+    """`least_squares` at the current time, alone."""
     return least_squares(
         Past(operators, row, end), lines_of(lines), sample_lines_of(lines), memory_of(scratch), residuals_of(scratch),
-        state[0], state[0].coordinates, reselection, batch_fraction, least_squares_of(polynomials, constants), measure,
+        state[0], state[0].coordinates, reselection, batch_fraction, least_squares_of(polynomials, constants), False,
     )  # fmt: skip
 
 
 @njit(**OPTIONS)
 def advance_least_squares(
-    operators, row, end, lines, scratch, state, steps, reselections, rates, polynomials, constants, bounds, out, pair
-):
+    operators, row, end, lines, scratch, state, steps, reselections, rates, polynomials, constants, bounds, out, measure,
+    pair,
+):  # fmt: skip
     """Take `steps` steps t -> t+1, each time t a new coordinate; returns (steps taken, why no more).
 
-    `out` receives m(t), C(t,t), the loss and C12(t,t). `pair` is True to carry two replicas, else None (decided when it
-    is compiled).
+    `out` receives m(t), C(t,t), the loss and C12(t,t). With `measure` only that, for the current time. `pair` is True to
+    carry two replicas, else None (decided when it is compiled).
     """
     past, named, samples, now = Past(operators, row, end), lines_of(lines), sample_lines_of(lines), state[0]
     memory, work = memory_of(scratch), residuals_of(scratch)
@@ -329,9 +330,11 @@ def advance_least_squares(
         n, rate = now.coordinates, rates_of(rates[i])
         reselection = reselections[min(i, reselections.shape[0] - 1)]
         pull, loss = least_squares(
-            past, named, samples, memory, work, now, n, reselection, rate.batch_fraction, model, False
+            past, named, samples, memory, work, now, n, reselection, rate.batch_fraction, model, measure
         )
         _record(out[i], now, loss)
+        if measure:
+            return 0, DONE
         drive = move(past, named, memory, now, n, rate, pull, model.feedback)
         if pair is not None:
             replicas(past, named, samples, memory, work, now, n, rate.learning_rate, model, drive)

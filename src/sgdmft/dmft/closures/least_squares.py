@@ -48,23 +48,25 @@ class LeastSquares(Closure):
         self._constants = np.array([model.alpha, offset, 0.0 if linearized else 1.0])
 
     def row(self, past: History, reselection: np.ndarray, batch_fraction: float) -> Memory:
-        pull, loss = self._row(past, reselection, batch_fraction, False)
+        pull, loss = kernel.row_of_least_squares(
+            past.operators, past.row, past.end, past.lines, past.scratch, past.now, reselection, batch_fraction,
+            self._polynomials, self._constants,
+        )  # fmt: skip
         memory, n = names.Memory(*past.scratch[:6]), past.n + 1
         return Memory(memory.response[:n], memory.correlation[:n], pull, loss)
 
     def loss(self, past: History) -> float:
-        return self._row(past, np.ones(past.n), 1.0, True)[1]  # it does not depend on the scheme of the step at t
-
-    def _row(self, past: History, reselection: np.ndarray, fraction: float, measure: bool) -> tuple[float, float]:
-        return kernel.row_of_least_squares(
-            past.operators, past.row, past.end, past.lines, past.scratch, past.now, reselection, fraction,
-            self._polynomials, self._constants, measure,
-        )  # fmt: skip
+        out, rates = np.zeros((1, 4)), np.ones((1, 5))  # the loss does not depend on the rates of the step at t
+        self._advance(past, 1, np.ones((1, past.n)), rates, np.zeros(3), out, True)
+        return float(out[0, 2])
 
     def advance(self, past, steps, reselections, rates, bounds, out):
+        return self._advance(past, steps, reselections, rates, bounds, out, False)
+
+    def _advance(self, past, steps, reselections, rates, bounds, out, measure):
         return kernel.advance_least_squares(
             past.operators, past.row, past.end, past.lines, past.scratch, past.now, steps, reselections, rates,
-            self._polynomials, self._constants, bounds, out, self.pair,
+            self._polynomials, self._constants, bounds, out, measure, self.pair,
         )  # fmt: skip
 
     def note(self, past: History, reselection: np.ndarray) -> None:
