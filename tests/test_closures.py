@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -88,7 +91,8 @@ def test_a_run_can_be_held():
         assert (run.t, run.ended, middle.time[-1], middle.status) == (90, False, 90, sg.Status.INTERRUPTED)
         loss = middle.loss.copy()
         other.restore({name: values.copy() for name, values in run.state().items()})
-        for held in (run, other):
+        sent = pickle.loads(pickle.dumps(other))
+        for held in (run, other, sent, copy.deepcopy(sent)):
             while not held.ended:
                 held.advance(33)
             whole, exact = held.trajectory(), sg.solve(MIXED, algorithm, steps=200, save=save, method=method)

@@ -79,12 +79,9 @@ class History:
     accepted: float = 0.0
     _work: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
     _run: np.ndarray = field(default_factory=lambda: np.zeros(1))
-    #: The rows of the current time that every closure has, views of the first of `lines`.
-    named: Lines = field(init=False)
     _weights: tuple[np.ndarray, np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.named = Lines(*self.lines[:4])
         self._weights = self.layout.weights(self.gain)
 
     @property
@@ -95,6 +92,11 @@ class History:
     def n(self) -> int:
         """Coordinates in use."""
         return int(self.now["coordinates"][0])
+
+    @property
+    def named(self) -> Lines:
+        """The rows of the current time that every closure has, views of the first of `lines`."""
+        return Lines(*self.lines[:4])
 
     @property
     def capacity(self) -> int:
