@@ -22,6 +22,8 @@ import numpy as np
 import pytest
 
 import sgdmft as sg
+from sgdmft.dmft.closures import Pointwise
+from sgdmft.selfenergy import spherical_pspin
 
 TALK = sg.GaussianLeastSquares(alpha=1.5)
 ALGORITHMS = {"b = 1": sg.GradientDescent(0.1), "b = 0.3": sg.SGD(0.1, 0.3)}
@@ -142,6 +144,32 @@ def bench_step_against_reading_its_operators(benchmark, capsys, begin=20000, cou
         f"compressed step at n = {n:.0f}: {1e6 * step:.0f} us, reading its {size / 1e6:.1f} MB {1e6 * reading:.0f} us "
         f"({size / reading / 1e9:.0f} GB/s), ratio {step / reading:.1f}",
     )
+
+
+@pytest.mark.benchmark(group="closures")
+def bench_self_energy_against_least_squares(benchmark, capsys, steps=4000):
+    """A polynomial self-energy, compiled, against its rows evaluated in Python, and against least squares."""
+    algorithm = sg.GradientDescent(0.05, spherical=True, temperature=0.2)
+    request = {"algorithm": algorithm, "steps": steps, "save": sg.Save(two_time=0)}
+    glass = spherical_pspin(sg.Covariance({3: 0.5}))
+    models = {"p-spin, compiled": glass, "p-spin, in Python": glass, "least squares": TALK}
+    seconds, sizes = {}, {}
+
+    def work():
+        for name, model in models.items():
+            run = sg.Compressed(tolerance=1e-8).begin(sg.Request(model=model, **request))
+            if name == "p-spin, in Python":
+                run.integrator.closure = Pointwise(glass)
+            run.advance(200)  # compile
+            began = time.process_time()
+            run.advance()
+            seconds[name], sizes[name] = (time.process_time() - began) / (steps - 200), run.integrator.history.n
+
+    benchmark.pedantic(work, rounds=1, iterations=1)
+    ratio = seconds["p-spin, in Python"] / seconds["p-spin, compiled"]
+    benchmark.extra_info |= {"ratio": ratio, **seconds}
+    per_step = ", ".join(f"{name} {1e6 * seconds[name]:.0f} us (n = {sizes[name]})" for name in models)
+    announce(capsys, f"per step: {per_step}; compiled {ratio:.1f} times faster (target 5)")
 
 
 @pytest.mark.benchmark(group="long runs")
