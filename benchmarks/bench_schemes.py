@@ -1,4 +1,4 @@
-"""Compressed theory of every minibatch scheme: time, coordinates, and error against the dense sweep.
+"""Compressed theory of every minibatch scheme: time, coordinates, and error against the dense history.
 
     python benchmarks/bench_schemes.py [steps] [dense steps]
 

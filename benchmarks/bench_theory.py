@@ -1,4 +1,4 @@
-"""The dense sweep against reading its bytes, the compressed history against the dense sweep, and its growth with T.
+"""The dense history against reading its bytes, the compressed history against the dense one, and its growth with T.
 
     pytest benchmarks/bench_theory.py --benchmark-only -n 0 -s
 

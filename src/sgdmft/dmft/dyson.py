@@ -3,7 +3,7 @@ r"""Dyson's equation on whole two-time matrices: an independent solution of the 
 Solves Q^-1 = K + Sigma[Q] by plain iteration, Q <- (K + Sigma[Q])^-1, with the pieces of `sgdmft.dmft.whole`. By
 causality the row of Q at t+1 follows from rows of Sigma up to t, hence of Q up to t: each iteration settles at least one
 more time, and the iteration is exact after at most T + 1 iterations. It works on matrices of all times at once, O(T^3)
-per iteration, and shares no equation with the causal sweep of `sgdmft.dmft.integrator`.
+per iteration, and shares no equation with the causal steps of `sgdmft.dmft.integrator`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-r"""The causal sweep: integration of the closed equations of the overlaps, one exact unit step after the other.
+r"""Causal integration of the closed equations of the overlaps, one exact unit step after the other.
 
 Residuals r(t) = xi(t) - sum_s k(t,s) u(s) with k(t,s) = f'(C(t,s)) R(t,s) eta_s and xi Gaussian of covariance
 

@@ -74,7 +74,7 @@ class Method(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dense:
-    """The causal sweep with every past time kept: T^2 memory, T^3 time, exact to rounding.
+    """Causal steps with every past time kept: T^2 memory, T^3 time, exact to rounding.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class Dense:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compressed:
-    """The causal sweep with a compressed past: every unit step exact, time T log^2 T, memory log^2 T.
+    """Causal steps with a compressed past: every unit step exact, time T log^2 T, memory log^2 T.
 
     The past is cut into panels, aligned dyadic intervals, that merge as they recede. Two panels merge only where their
     parent represents the recent rows of C, R, L and G within `tolerance`, and it keeps no more coordinates than that takes.
