@@ -1,4 +1,4 @@
-"""Two replicas: the closed equations against a dense program of their own and against simulations; their limits."""
+"""Two replicas: the closed equations against plain ones and against simulations; their limits."""
 
 from __future__ import annotations
 
@@ -7,53 +7,9 @@ import pytest
 
 import sgdmft as sg
 from helpers import assert_chance
+from reference_sweep import sweep
 
 MIXED = sg.Covariance({1: 0.2, 2: 0.4, 3: 0.1})
-
-
-def reference(model, algorithm, steps, start):
-    """Equations (4.1) to (4.10) at P = 1 and those of two replicas, matrix by matrix: C12(t,t') and chi(t,t')."""
-    f = model.covariance
-    f1, f2 = (lambda q: f.derivative(q)), (lambda q: f.derivative(q, order=2))
-    rates = algorithm.rates(steps)
-    eta, n, alpha = rates.learning_rate, steps + 1, model.alpha
-    C, C12, R, L, G, G12, K12 = (np.zeros((n, n)) for _ in range(7))
-    m = np.zeros(n)
-    C[0, 0] = C12[0, 0] = start.norm
-    m[0] = start.magnetization
-    label = np.zeros(n)
-    for t in range(n):
-        past = slice(0, t)
-        offset = f(1.0) - f(m[t]) - f(m[: t + 1]) + model.labels.noise
-        K = f(C[t, : t + 1]) + offset
-        k = f1(C[t, past]) * R[t, past] * eta[:t]
-        L[t, past] = -k @ L[past, past]
-        L[t, t] = 1.0
-        label[t] = L[t].sum()
-        A = L[past, past] @ K[:t]
-        G[t, past] = G[past, t] = A - G[past, past] @ k
-        G[t, t] = (K[t] - 2 * k @ A + k @ G[past, past] @ k) / rates.batch_fraction[min(t, steps - 1)]
-        K12[t, : t + 1] = K12[: t + 1, t] = f(C12[t, : t + 1]) + offset
-        G12[: t + 1, : t + 1] = L[: t + 1, : t + 1] @ K12[: t + 1, : t + 1] @ L[: t + 1, : t + 1].T
-        if t == steps:
-            break
-        D = -eta[t] * alpha * L[t, : t + 1] * f1(C[t, : t + 1])
-        D[:t] += eta[t] * alpha * G[t, :t] * f2(C[t, :t]) * R[t, :t] * eta[:t]
-        D[t] += 1.0 - eta[t] * rates.weight_decay[t] + rates.momentum[t] * (t > 0)
-        if t:
-            D[t - 1] -= rates.momentum[t]
-        kappa = alpha * f1(m[t]) * L[t].sum()
-        now = slice(0, t + 1)
-        m[t + 1] = D @ m[now] + eta[t] * kappa
-        R[t + 1, now] = D @ R[now, now]
-        R[t + 1, t] = 1.0
-        for c, g, noise in ((C, G, 2 * eta[t] * rates.temperature[t]), (C12, G12, 0.0)):
-            sc = eta[t] * alpha * g[t, now] * f1(c[t, now]) * eta[now]
-            c[t + 1, now] = c[now, t + 1] = D @ c[now, now] + eta[t] * kappa * m[now] + R[now, now] @ sc
-            c[t + 1, t + 1] = D @ c[t + 1, now] + eta[t] * kappa * m[t + 1] + R[t + 1, now] @ sc + noise
-    step = R[:, :-1] * eta[: n - 1]
-    chi = np.array([[step[t, s:].sum() for s in range(n)] for t in range(n)])
-    return C, C12, chi, label
 
 
 CASES = [
@@ -78,14 +34,12 @@ def test_theory_equals_the_plain_program(model, algorithm, start, method):
     steps = 70
     times = [0, 1, 2, 11, 30, 45, 69, 70]
     run = sg.solve(model, algorithm, steps=steps, start=start, method=method, save=sg.Save(two_time=times, replicas=2))
-    C, C12, chi, label = reference(model, algorithm, steps, start)
+    reference = sweep(model, algorithm, steps=steps, start=start, replicas=True)
     close = {"rtol": 0, "atol": 1e-11 if isinstance(method, sg.Dense) else 1e-7}
-    pick = np.ix_(times, times)
-    np.testing.assert_allclose(run.correlation, C[pick], **close)
-    np.testing.assert_allclose(run["replica_correlation"], C12[pick], **close)
-    np.testing.assert_allclose(run["replica_overlap"], np.diag(C12), **close)
-    np.testing.assert_allclose(run["integrated_response"], chi[pick], **close)
-    np.testing.assert_allclose(run["label_response"], label[times], **close)
+    for name in ("correlation", "replica_correlation", "integrated_response", "label_response"):
+        pick = reference[name][np.ix_(times, times)] if name != "label_response" else reference[name][times]
+        np.testing.assert_allclose(run[name], pick, **close, err_msg=name)
+    np.testing.assert_allclose(run["replica_overlap"], reference["replica_overlap"], **close)
 
 
 def test_replicas_without_noise_are_one_and_stay_inside_the_ball():
