@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import sgdmft as sg
+from sgdmft.comparison import threshold_of
 from sgdmft.errors import InvalidArgument
 from sgdmft.trajectory import Trajectory
 
@@ -47,10 +50,29 @@ def simulation(rng, *, samples=12, size=100, bias=0.0, spread=0.1):
     return build("simulation", table, two_time, samples=samples, size=size)
 
 
-def test_right_theory_is_accepted_and_the_false_alarm_rate_is_an_upper_bound():
+@pytest.mark.parametrize(("rate", "entries", "freedom"), [(0.2, 20, 11), (0.05, 6, 2), (0.5, 1, 30)])
+def test_the_threshold_keeps_the_false_alarm_rate(rate, entries, freedom):
+    """20 000 verdicts on independent Student variables, whose rate is 1 - (1 - rate/entries)^entries exactly."""
+    draws = 20_000
+    z = np.random.default_rng(10).standard_t(freedom, (draws, entries))
+    alarms = (np.abs(z).max(axis=1) > threshold_of(rate, entries, freedom)).mean()
+    expected = 1.0 - (1.0 - rate / entries) ** entries
+    assert alarms == pytest.approx(expected, abs=4.5 * np.sqrt(expected * (1.0 - expected) / draws))
+
+
+def test_the_verdict_compares_each_score_with_the_threshold_of_the_smallest_sample():
     rng = np.random.default_rng(11)
-    verdicts = [sg.compare(theory(), simulation(rng), false_alarm_rate=0.2).consistent for _ in range(60)]
-    assert 60 - sum(verdicts) <= 22  # 60 * 0.2 plus 3.2 standard deviations
+    small, large = simulation(rng, size=100, samples=9), simulation(rng, size=200, samples=5)
+    for data, freedom in (((small,), 8), ((small, large), 4)):
+        result = sg.compare(theory(), *data, false_alarm_rate=0.2)
+        assert result.threshold == threshold_of(0.2, len(result.scores), freedom)
+        below, above = (dataclasses.replace(result, threshold=abs(result.worst.z) + by) for by in (-1e-9, 1e-9))
+        assert (below.consistent, above.consistent) == (False, True)
+        assert np.allclose([(s.simulation - s.theory) / s.error for s in result.scores], [s.z for s in result.scores])
+
+
+def test_a_right_theory_is_accepted():
+    rng = np.random.default_rng(11)
     result = sg.compare(theory(), simulation(rng))
     assert result.consistent
     assert "consistent: no |z| above" in repr(result)

@@ -137,10 +137,14 @@ def compare(theory: Trajectory, *simulations: Trajectory, times: int = 5, false_
             "There is nothing to compare: theory and simulation have no common times with a statistical error. "
             "Run both with the same `steps` and `save`."
         )
+    return Comparison(tuple(scores), threshold_of(rate, len(scores), freedom), rate, sizes)
+
+
+def threshold_of(rate: float, entries: int, freedom: int) -> float:
+    """t* of that many two-sided Student z-scores, one of which lies beyond it with probability `rate` at most."""
     from scipy.stats import t as student
 
-    threshold = float(student.isf(rate / (2 * len(scores)), freedom))
-    return Comparison(tuple(scores), threshold, rate, sizes)
+    return float(student.isf(rate / (2 * entries), freedom))
 
 
 def _check(theory: Trajectory, simulations: tuple[Trajectory, ...]) -> None:
