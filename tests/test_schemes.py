@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -67,7 +69,7 @@ def longest(batches, steps):
             steps -= 1
 
 
-class Resting(sg.Batches):
+class Resting(sg.Batches, register=False):
     """A scheme of one's own: a sample just used rests for `rest` steps, then joins each batch with chance `chance`.
 
     The times of selection are a stationary renewal process; P(t, s) b = renewal density at t - s.
@@ -93,9 +95,6 @@ class Resting(sg.Batches):
     @classmethod
     def examples(cls):
         return [cls(2, 0.4)]
-
-
-del sg.Batches.registry["Resting"]  # other test modules go through the registry
 
 
 # -- references --------------------------------------------------------------------------------------------------------
@@ -167,7 +166,7 @@ def test_one_batch_is_full_batch(case, method):
         assert_equal(one, full, 1e-12 if isinstance(method, sg.Dense) else 1e-6)
 
 
-class General(sg.Batches):
+class General(sg.Batches, register=False):
     """Another scheme through the equations for general P(t, s), whatever it says of itself."""
 
     def __init__(self, scheme, phases=1):
@@ -189,9 +188,6 @@ class General(sg.Batches):
     @property
     def phases(self):
         return self._phases
-
-
-del sg.Batches.registry["General"]
 
 
 @cases
@@ -274,7 +270,7 @@ def test_undeclared_phases_cost_time_but_no_accuracy(scheme):
     assert_equal(hidden, dense, 1e-6, ("correlation", "response"))
 
 
-class Wrong(General):
+class Wrong(General, register=False):
     """Shuffled, with some other P(t, s)."""
 
     def __init__(self, change):
@@ -286,9 +282,6 @@ class Wrong(General):
 
     def reselection(self, t, s):
         return self.change(t, s, self.scheme.reselection(t, s))
-
-
-del sg.Batches.registry["Wrong"]
 
 
 @pytest.mark.parametrize(
@@ -358,3 +351,23 @@ def test_overlaps_of_vectors_and_causality(batches, alpha, rate, momentum, tempe
         np.testing.assert_array_equal(other[name][:21], run[name][:21])
     np.testing.assert_array_equal(other.correlation[:21, :21], C[:21, :21])
     assert not np.array_equal(other.norm, run.norm)
+
+
+# -- the registry ------------------------------------------------------------------------------------------------------
+
+
+def test_only_a_scheme_that_is_to_be_registered_is():
+    @dataclass(frozen=True, slots=True)  # makes the class twice
+    class Passing(sg.Shuffled, register=False):
+        pass
+
+    assert not {"Passing", "Resting", "General", "Wrong"} & set(sg.Batches.registry)
+    try:
+
+        @dataclass(frozen=True, slots=True)
+        class Staying(sg.Shuffled):
+            pass
+
+        assert sg.Batches.registry["Staying"] is Staying
+    finally:
+        del sg.Batches.registry["Staying"]

@@ -10,7 +10,7 @@ a sample was selected, only the latest of them matters for s(t); this is the con
 words the selections of a sample are a renewal process: after each of them it starts afresh, in a way that may depend on t.
 
 To add a scheme, subclass `Batches`, and give `fractions`, `reselection`, `sampler` and `examples`: the test-suite
-finds it in `Batches.registry` and tests it.
+finds it in `Batches.registry` and tests it; `class Mine(Batches, register=False)` stays out of it.
 """
 
 from __future__ import annotations
@@ -38,10 +38,13 @@ class Batches(ABC):
 
     __slots__ = ()
     registry: ClassVar[dict[str, type[Batches]]] = {}
+    _register: ClassVar[bool] = True
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, *, register: bool = True) -> None:
         super().__init_subclass__()
-        Batches.registry[cls.__name__] = cls
+        cls._register = vars(cls).get("_register", register)  # a dataclass with slots is made twice
+        if cls._register:
+            Batches.registry[cls.__name__] = cls
 
     @abstractmethod
     def fractions(self, steps: int) -> np.ndarray:
