@@ -2,7 +2,10 @@
 
 import contextlib
 import io
+import os
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -40,12 +43,23 @@ def test_functions_named_in_the_table_exist():
         assert hasattr(sg, name), name
 
 
-def test_the_ci_runs_the_command_of_the_readme():
-    script = (ROOT / ".ci" / "run").read_text()
-    pattern = re.search(r"grep -E '(.*?)' README.md", script).group(1)
-    found = [line for line in README.splitlines() if re.search(pattern, line)]
-    assert len(found) == 1
-    assert found[0].endswith("python -m pytest")
+@pytest.mark.parametrize("code", [0, 7])
+def test_the_ci_runs_the_command_of_the_readme(code, tmp_path):
+    """`.ci/run` with a python3 that only writes down how it is called: the three steps, and the exit code of the last."""
+    calls, python = tmp_path / "calls", tmp_path / "bin" / "python3"
+    for part in (".ci/run", "README.md"):
+        (tmp_path / part).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / part, tmp_path / part)
+    python.parent.mkdir()
+    python.write_text(
+        f'#!/bin/sh\necho "$@" >> {calls}\n'
+        f'case "$*" in "-m venv .venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python;; "-m pytest") exit {code};; esac\n'
+    )
+    python.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run([tmp_path / ".ci" / "run"], cwd="/", env=environment, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert calls.read_text().splitlines() == ["-m venv .venv", "-m pip install -e .[test]", "-m pytest"]
 
 
 @pytest.mark.parametrize("command", re.findall(r"\.venv/bin/sgdmft (\w+)", README))

@@ -42,23 +42,74 @@ def test_sampler_has_the_stated_probabilities(scheme):
     assert_chance(pair_scores(s, scheme))
 
 
+def next_selection(scheme):
+    """g(t, u): the chance that a sample selected at u is selected next at t, from P by the renewal equation."""
+    b, g = scheme.fractions(STEPS), np.zeros((STEPS, STEPS))
+    for u in range(STEPS):
+        for t in range(u + 1, STEPS):
+            chance = b[t] * scheme.reselection(t, np.arange(t, dtype=float))
+            g[t, u] = chance[u] - g[u + 1 : t, u] @ chance[u + 1 :]
+    return g
+
+
+def latest_scores(s, scheme):
+    """z-scores of the condition of the theory: if u was the latest selection, the next one is at t with chance g(t, u),
+    whether an earlier v was one or not; for all v < u < t, of v selected and of v not selected.
+
+    Where g is 0 or 1 nothing else may ever happen (z = 0, or infinity if it did); other events enter from 20 expected ones.
+    """
+    g = next_selection(scheme)
+    scores = [], []
+    for u in range(1, STEPS):
+        for t in range(u + 1, STEPS):
+            next_one = s[:, t] * (1.0 - s[:, u + 1 : t]).prod(axis=1)
+            for v in range(u):
+                for kind, earlier in zip(scores, (s[:, v], 1.0 - s[:, v]), strict=True):
+                    given = s[:, u] * earlier
+                    certain = round(g[t, u])
+                    if abs(g[t, u] - certain) < 1e-12:
+                        kind.append(np.inf if (given * (next_one != certain)).any() else 0.0)
+                    elif given.sum() * min(g[t, u], 1.0 - g[t, u]) >= 20:
+                        kind.append(float(z_of_mean((given * (next_one - g[t, u])).mean(axis=1))))
+    return scores
+
+
 @pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
 def test_only_the_latest_selection_matters(scheme):
-    """The condition of the theory: given s(u) = 1, the earlier s(v) says nothing about s(t)."""
-    s, b = selections(scheme), scheme.fractions(STEPS)
-    scores = []
-    for t, u, v in [(2, 1, 0), (5, 2, 1), (7, 6, 2), (11, 9, 4), (11, 6, 1)]:
-        unselected = 1.0 - s[:, u + 1 : t]  # none in between, so that u is the latest one
-        given = s[:, u] * s[:, v] * unselected.prod(axis=1)
-        hazard = s[:, u] * unselected.prod(axis=1)
-        if given.sum() < 100 or hazard.sum() < 100:
-            continue
-        rest = hazard - given
-        difference = (given * s[:, t]).sum(axis=1) * rest.sum() - (rest * s[:, t]).sum(axis=1) * given.sum()
-        scores.append(float(z_of_mean(difference)) if difference.any() else 0.0)
-    assert b.shape == (STEPS,)
-    if scores:
+    for scores in latest_scores(selections(scheme), scheme):
         assert_chance(scores)
+
+
+class Mixed(sg.Bernoulli, register=False):
+    """Samples of two kinds, selected with chance 0.1 and 0.5: P(t, s) is a constant, but more than the latest one matters."""
+
+    def reselection(self, t, s):
+        return np.full_like(s, (0.1**2 + 0.5**2) / 2 / 0.3**2)
+
+    def sampler(self, samples, steps, rng):
+        chance = np.where(rng.permutation(samples) < samples // 2, 0.1, 0.5)
+        while True:
+            yield np.flatnonzero(rng.random(samples) < chance)
+
+
+def test_what_remembers_more_than_the_latest_selection_is_rejected():
+    mixed = Mixed(0.3)
+    s = selections(mixed)
+    assert_chance(pair_scores(s, mixed))
+    for scores in latest_scores(s, mixed):
+        with pytest.raises(AssertionError):
+            assert_chance(scores)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
+def test_every_scheme_has_scores_that_reject_another_sampler(scheme):
+    """The condition is put to the test for each scheme: selections of which one is left out or added now and then fail."""
+    s = selections(scheme)
+    rng = np.random.default_rng(3)
+    wrong = np.where(rng.random(s.shape) < 0.15, 1.0 - s, s)
+    for scores in latest_scores(wrong, scheme):
+        with pytest.raises(AssertionError, match="max"):
+            assert_chance(scores)
 
 
 def test_wrong_probabilities_are_rejected():
