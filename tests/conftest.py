@@ -1,10 +1,59 @@
-"""The whole suite: nothing is read from, or left in, the user's cache."""
+"""The whole suite: its caches, its random examples, and when the tools of `test_quality.py` run."""
 
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import hypothesis
 import pytest
+
+# Examples are the same in every run; `pytest --hypothesis-profile random` draws new ones.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("random", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("fixed")
+
+
+def drop_stale_cache(folder):
+    """Delete compiled code that is older than some source beside it: numba sees no change in a file that is called into."""
+    compiled = [path.stat().st_mtime for path in (folder / "__pycache__").glob("*.nbi")]
+    if compiled and max(path.stat().st_mtime for path in folder.glob("*.py")) > min(compiled):
+        shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+
+
+drop_stale_cache(Path(importlib.util.find_spec("sgdmft").origin).parent / "_kernels")
+
+
+def runs_tools(paths, keyword, marks):
+    """Whether the tools run: in a plain `pytest`, or where they are asked for by path, `-k` or `-m`."""
+    asked = any("quality" in text for text in (*paths, keyword, marks))
+    return asked or not (paths or keyword)
+
+
+def pytest_configure(config):
+    if hasattr(config, "workerinput"):  # a process of xdist, which is given paths by the one that was called
+        config.tools = config.workerinput["tools"]
+        return
+    given = config.args_source is pytest.Config.ArgsSource.ARGS
+    config.tools = runs_tools(config.args if given else (), config.option.keyword, config.option.markexpr)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    node.workerinput["tools"] = node.config.tools
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.tools:
+        skipped = [item for item in items if item.get_closest_marker("quality")]
+        config.hook.pytest_deselected(items=skipped)
+        items[:] = [item for item in items if item not in skipped]
 
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
+    """Nothing is read from, or left in, the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SGDMFT_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield

@@ -56,7 +56,7 @@ def problems(draw):
     return {"model": model, "algorithm": algorithm, "start": start, "steps": steps}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(problems())
 def test_sweep_is_dyson_is_compressed(problem):
     every = sg.Save(two_time=range(problem["steps"] + 1))

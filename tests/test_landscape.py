@@ -35,7 +35,7 @@ def test_marchenko_pastur_and_semicircle_alone():
     assert weak.fraction_below(0.5) == pytest.approx(0.5, abs=1e-6)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 @given(alpha=positive, w=positive, v=st.floats(0.02, 8.0), shift=st.floats(-2.0, 2.0))
 def test_bulk_has_the_moments_of_a_free_sum(alpha, w, v, shift):
     """Mass, mean and variance by quadrature (which is coarse where a gap is about to open), and the fraction below 0."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.quality
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 TOOLS = {

@@ -318,7 +318,7 @@ any_scheme = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     batches=any_scheme,
     alpha=st.floats(0.2, 4.0),

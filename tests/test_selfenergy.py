@@ -212,7 +212,7 @@ def pointwise_problems(draw):
     return {"model": model, "algorithm": algorithm, "start": start, "steps": draw(st.integers(0, 30))}
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(pointwise_problems())
 def test_dense_is_compressed_is_dyson(problem):
     every = sg.Save(two_time=range(problem["steps"] + 1))

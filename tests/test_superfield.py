@@ -235,7 +235,7 @@ def test_refusals():
         A.correlation[0, 0] = 1.0
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(1, 9))
 def test_prints_as_mathematics(n):
     A = draw_general(np.random.default_rng(n), n)
