@@ -114,7 +114,7 @@ def test_coverage_with_corrections_to_scaling(confidence, noise):
 
 @pytest.mark.parametrize("confidence", [0.68, 0.95])
 def test_coverage_of_data_drawn_from_the_model_of_the_interval(confidence):
-    """A local exponent that wanders, (8.5), by an amount drawn from the prior, with scatter."""
+    """A local exponent that wanders, (7.5), by an amount drawn from the prior, with scatter."""
     rng = np.random.default_rng(3)
     u = np.log(np.geomspace(0.03, 1.0, 14))
     left = np.linalg.svd(np.stack([np.ones(14), u]))[2][2:]

@@ -2,7 +2,7 @@ r"""Theory against simulation: z-scores at a few well separated times, and a ver
 
 For each compared entry of a quantity q (loss, m(t), C(t,t), and where both have them C(t,t'), R(t,t'), C12(t,t'))
 
-    z = (q_simulation - q_theory) / standard error.                                                   (10.1)
+    z = (q_simulation - q_theory) / standard error.                                                   (12.1)
 
 A standard error from n samples makes z a Student variable of n - 1 degrees of freedom (the fluctuations being Gaussian, as
 they are for large N). The verdict is `consistent` when no |z| exceeds the threshold t* with Pr[|z| > t*] = rate / number

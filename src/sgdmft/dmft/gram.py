@@ -1,7 +1,7 @@
 r"""Discrete Chebyshev (Gram) polynomials and the matrices that merge neighbouring panels.
 
 The Gram polynomials P_k, k < p, are orthonormal for the uniform measure on the n points 0, 1, ..., n - 1. Centred at
-(n - 1)/2 they obey  x P_k = b_{k+1} P_{k+1} + b_k P_{k-1},  b_k^2 = k^2 (n^2 - k^2) / (4 (4 k^2 - 1)).           (3.1)
+(n - 1)/2 they obey  x P_k = b_{k+1} P_{k+1} + b_k P_{k-1},  b_k^2 = k^2 (n^2 - k^2) / (4 (4 k^2 - 1)).           (5.1)
 Their Gauss rule has nodes x_i and weights w_i; the nodal basis psi_i = sqrt(w_i) sum_k P_k(x_i) P_k is orthonormal, and
 the coordinates of a function g of degree < p in it are sqrt(w_i) g(x_i).
 """

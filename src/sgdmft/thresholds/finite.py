@@ -5,7 +5,7 @@ steps is a step function of alpha, from 0 to 1 where tau(alpha) = T. At finite N
 
 Of k recoveries in n runs, the fraction p has Wilson's interval: all p with |k/n - p| <= z sqrt(p (1 - p)/n),
 
-    [k + z^2/2 -+ z sqrt(k (n - k)/n + z^2/4)] / (n + z^2).                                                (8.13)
+    [k + z^2/2 -+ z sqrt(k (n - k)/n + z^2/4)] / (n + z^2).                                                (7.7)
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class RecoverySteps:
         return self.recovered(size, within).mean(axis=1)
 
     def interval(self, size: int, within: int | None = None, *, confidence: float = 0.68) -> np.ndarray:
-        """Interval (8.13) of that fraction: lower and upper ends, shape (2, n)."""
+        """Interval (7.7) of that fraction: lower and upper ends, shape (2, n)."""
         recovered = self.recovered(size, within)
         return wilson_interval(recovered.sum(axis=1), recovered.shape[1], confidence=confidence)
 
@@ -227,7 +227,7 @@ def _recovery_step(
 
 
 def wilson_interval(successes: Any, trials: Any, *, confidence: float = 0.68) -> np.ndarray:
-    """Interval (8.13) of a probability, of that many successes in independent trials: lower and upper ends, shape (2, ...).
+    """Interval (7.7) of a probability, of that many successes in independent trials: lower and upper ends, shape (2, ...).
 
     Examples
     --------

@@ -1,13 +1,13 @@
 r"""The power law of relaxation times near a recovery threshold, with the uncertainty it deserves.
 
-    log tau(alpha) = log tau0 - nu log(alpha - alpha*) + residual                                           (8.1)
+    log tau(alpha) = log tau0 - nu log(alpha - alpha*) + residual                                           (7.1)
 
 For a given alpha* this is a straight line, so that all that has to be searched is the profile RSS(alpha*), the least
 sum of squares over tau0 and nu.
 
 The *statistical* profile interval,
 
-    RSS(alpha*) <= RSS_min [1 + F_{1, n-3}(confidence) / (n - 3)],                                          (8.2)
+    RSS(alpha*) <= RSS_min [1 + F_{1, n-3}(confidence) / (n - 3)],                                          (7.2)
 
 is exact for independent normal errors of equal size. Relaxation times of the theory do not scatter: what lies off the
 line is the error of the law, smooth in alpha, and alpha* moves with the window. So the quoted interval allows for both: it
@@ -15,7 +15,7 @@ is that of `posterior`, with a local exponent that wanders over the window by an
 deviation has a clear sign it lies on one side of the best fit, which then is one of its ends.
 
 *What it covers.* On synthetic data of 21 kinds (docs/thresholds.md has the table, the tests repeat some) it covers more
-often than it says where the law holds up to scatter, at the price of 2 to 5 times the width of (8.2); and as often as it says
+often than it says where the law holds up to scatter, at the price of 2 to 5 times the width of (7.2); and as often as it says
 or more where corrections to scaling, offsets, logarithms, or smooth or correlated errors come on top, but for smooth errors
 at 95 per cent (90). *What it cannot know*: what happens nearer to the threshold than the nearest point. Exact data with a
 crossover between two exponents inside the window are covered in 32 (68 per cent) and 53 (95 per cent) of all cases, and a
@@ -44,16 +44,16 @@ _GRID = np.linspace(math.log(1e-4), math.log(30.0), 240)  # log of (least alpha 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PowerLaw:
-    """A fit of (8.1); what `fit_power_law` returns.
+    """A fit of (7.1); what `fit_power_law` returns.
 
     Attributes
     ----------
     threshold : float
         alpha*, the best value on the whole window.
     interval : (float, float)
-        Where alpha* lies at `confidence` if the local exponent wanders, equation (8.6), extended to hold `threshold`.
+        Where alpha* lies at `confidence` if the local exponent wanders, equation (7.6), extended to hold `threshold`.
     statistical, windows : (float, float)
-        For comparison: the profile interval (8.2), of a law without error; and a bootstrap over windows and points.
+        For comparison: the profile interval (7.2), of a law without error; and a bootstrap over windows and points.
     nearer : float
         For comparison: alpha* of the nearer half of the points.
     probability : float
@@ -102,7 +102,7 @@ class PowerLaw:
 
 
 def fit_power_law(alphas, times, *, confidence: float = 0.68, bootstrap: int = 400, seed: int = 0) -> PowerLaw:
-    """Fit tau = tau0 (alpha - alpha*)^(-nu) to relaxation times above a threshold, equation (8.1).
+    """Fit tau = tau0 (alpha - alpha*)^(-nu) to relaxation times above a threshold, equation (7.1).
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def _fit(x: np.ndarray, y: np.ndarray, confidence: float, bootstrap: int, seed: 
         return float(profile(x[:1] - span * np.exp(v))[0]) - level
 
     def edge(grid: np.ndarray, none: float) -> float:
-        """Where the profile first leaves (8.2) along the grid; `none` if it does not."""
+        """Where the profile first leaves (7.2) along the grid; `none` if it does not."""
         outside = next((v for v in grid if excess(v) > 0), None)
         if outside is None:
             return none

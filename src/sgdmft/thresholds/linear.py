@@ -3,7 +3,7 @@ r"""The recovery threshold without a start: growth of an infinitesimal overlap w
 Where f'(0) = 0, m = 0 is a solution, and close to it C, R, L and G follow that solution while m(t) = m(0) mu(t), with mu
 from the equations linearized in m. The local exponent over an octave,
 
-    z(t) = log2[mu(t) / mu(t/2)] = mean of d log mu / d log t over [t/2, t],                                (8.4)
+    z(t) = log2[mu(t) / mu(t/2)] = mean of d log mu / d log t over [t/2, t],                                (7.4)
 
 tells what becomes of the overlap with no m(0), no level and no fit: if z rises for ever, any start recovers; if the sum of
 z over all octaves converges, mu does, and a small overlap stays small. Aging makes z fall first and, in a wide range of
@@ -78,7 +78,7 @@ class Growth:
 
     @property
     def exponent(self) -> np.ndarray:
-        """z(t) of (8.4) at `time[1:]`, shape (n - 1,)."""
+        """z(t) of (7.4) at `time[1:]`, shape (n - 1,)."""
         return np.diff(self.log_growth) / math.log(2)
 
 
@@ -117,7 +117,7 @@ def growth(
     cache: str | os.PathLike[str] | bool | None = None,
     progress: Progress = False,
 ) -> Growth:
-    """Growth of an infinitesimal overlap with the signal, and what it tells; equation (8.4).
+    """Growth of an infinitesimal overlap with the signal, and what it tells; equation (7.4).
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 r"""Where a threshold may lie when the power law holds only nearly.
 
-    log tau = log tau0 - integral of nu(u) du + scatter,        u = log(alpha - alpha*),                    (8.5)
+    log tau = log tau0 - integral of nu(u) du + scatter,        u = log(alpha - alpha*),                    (7.5)
     <[nu(u) - nu(u')]^2> = s^2 |u - u'|^1.8
 
 The scatter is independent and normal. The local exponent nu(u) = -d log tau/d log(alpha - alpha*) wanders over the window:
@@ -10,9 +10,9 @@ Priors: flat in the log of the scatter; half-Cauchy in the ratio r of wandering 
 over what (1, u) leaves of the points), which says that they are of one order unless the data say otherwise; and Jeffreys'
 in alpha*, log tau0 and nu, so that the answer knows no units and for r = 0 is Student's t of regression. All but alpha* are
 integrated out. With A an orthonormal basis of what (1, u) leaves, D = 1 + r^2 x covariance of the wandering there, from
-(8.5) as |u - u'|^3.8, y = log tau, and h = A^T (alpha - alpha*)^-1,
+(7.5) as |u - u'|^3.8, y = log tau, and h = A^T (alpha - alpha*)^-1,
 
-    p(alpha*) ~ nu |h| integral dr/(1 + r^2) |D|^(-1/2) [y^T A D^-1 A^T y]^(-(n-2)/2).                      (8.6)
+    p(alpha*) ~ nu |h| integral dr/(1 + r^2) |D|^(-1/2) [y^T A D^-1 A^T y]^(-(n-2)/2).                      (7.6)
 
 The power 1.8 is the one thing chosen: once, as that for which intervals cover exact corrections to scaling of random
 power and amplitude as often as they say (`benchmarks/coverage_thresholds.py development`; 68 per cent intervals cover in 69
@@ -32,7 +32,7 @@ _CELLS = 60
 
 
 def interval(x: np.ndarray, y: np.ndarray, confidence: float, accuracy: float) -> tuple[float, float]:
-    """Central interval of (8.6) for log times `y` at ascending `x`, each known to `accuracy` at best.
+    """Central interval of (7.6) for log times `y` at ascending `x`, each known to `accuracy` at best.
 
     The lower end is -inf where it lies more than 30 times the range of x below the data.
     """
@@ -53,7 +53,7 @@ def interval(x: np.ndarray, y: np.ndarray, confidence: float, accuracy: float) -
 
 
 def _density(x: np.ndarray, y: np.ndarray, thresholds: np.ndarray, accuracy: float) -> np.ndarray:
-    """(8.6) at several thresholds, up to a factor."""
+    """(7.6) at several thresholds, up to a factor."""
     n = len(x)
     distance = x - thresholds[:, None]
     u = np.log(distance)

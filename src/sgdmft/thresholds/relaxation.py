@@ -1,6 +1,6 @@
 r"""Relaxation times: when the squared distance to the signal, Delta(t) = 1 - 2 m(t) + C(t,t), first falls below a level.
 
-    tau = first t with Delta(t) < level                                                                     (8.3)
+    tau = first t with Delta(t) < level                                                                     (7.3)
 
 with log Delta interpolated linearly between the steps around the crossing, so that tau is a smooth function of alpha.
 """
@@ -36,7 +36,7 @@ _ROUND = 4  # points placed at once; a constant, so that the points do not depen
 
 
 def relaxation_time(trajectory: Trajectory, level: float = 0.01) -> float:
-    """First time, in steps, at which the squared distance to the signal falls below `level`; equation (8.3).
+    """First time, in steps, at which the squared distance to the signal falls below `level`; equation (7.3).
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def relaxation_times(
     cache: str | os.PathLike[str] | bool | None = None,
     progress: Progress = False,
 ) -> RelaxationTimes:
-    """Relaxation times (8.3) of the theory at several numbers of samples per weight.
+    """Relaxation times (7.3) of the theory at several numbers of samples per weight.
 
     Each run stops on recovery. Runs go side by side on threads; each result is kept on disk as soon as it is there.
 
