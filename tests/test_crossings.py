@@ -114,7 +114,7 @@ def test_dense_and_compressed_are_the_plain_equations(index):
     """Dense to rounding. Compressed within the tolerance of a merge; one-time quantities feel merges in second order."""
     model, algorithm, start, replicas = arguments(index)
     reference = sweep(model, algorithm, steps=STEPS, start=start, replicas=replicas > 1)
-    dense = solve(model, algorithm, start, replicas, sg.Dense(threads=1))
+    dense = solve(model, algorithm, start, replicas, sg.Dense())
     assert_equal(dense, reference, 1e-11, 1e-11)
     compressed = solve(model, algorithm, start, replicas, COMPRESSED)
     assert_equal(compressed, reference, 1e-6, 2e-3)
@@ -131,7 +131,7 @@ def test_the_compressed_runs_have_merged_panels():
 def test_wrong_answers_are_rejected():
     model, algorithm, start, _ = arguments(dict.fromkeys(OPTIONS, 0))
     reference = sweep(model, algorithm, steps=STEPS, start=start, replicas=True)
-    dense = solve(model, algorithm, start, 2, sg.Dense(threads=1))
+    dense = solve(model, algorithm, start, 2, sg.Dense())
     for name, values in reference.items():
         wrong = values.copy()
         wrong[-1] += 1e-10
@@ -144,11 +144,11 @@ def test_linearized_is_the_limit_of_a_vanishing_overlap(index):
     """C, R, L, G and the loss of m(0) = 0, whatever m(0); m(t)/m(0) that of a tiny m(0), up to its square."""
     model, algorithm, _, replicas = arguments(index)
     start, tiny, none = (sg.Start(magnetization=m, norm=1.1) for m in (0.4, 1e-6, 0.0))
-    linear = solve(model, algorithm, start, replicas, sg.Dense(threads=1))
-    limit = solve(model.model, algorithm, none, replicas, sg.Dense(threads=1))
+    linear = solve(model, algorithm, start, replicas, sg.Dense())
+    limit = solve(model.model, algorithm, none, replicas, sg.Dense())
     names = ["norm", "loss", "correlation", "response", "integrated_response", "label_response"]
     names += ["replica_correlation", "replica_overlap"] if replicas > 1 else []
     assert_equal(linear, {name: limit[name] for name in names}, 1e-13, 1e-13)
-    near = solve(model.model, algorithm, tiny, replicas, sg.Dense(threads=1))
+    near = solve(model.model, algorithm, tiny, replicas, sg.Dense())
     growth = near.magnetization / 1e-6
     np.testing.assert_allclose(linear.magnetization / 0.4, growth, rtol=1e-9, atol=1e-9 * np.abs(growth).max())

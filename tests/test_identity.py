@@ -14,11 +14,10 @@ import pytest
 import sgdmft as sg
 from sgdmft import parameters
 from sgdmft.errors import InvalidArgument, TooLarge
-from sgdmft.run.request import Request
 
 STEPS = 12
 MODEL, BERNOULLI = sg.GaussianLeastSquares(alpha=2.0), sg.Bernoulli(0.3)
-BASE = Request(
+BASE = sg.Request(
     model=MODEL,
     algorithm=sg.Descent(learning_rate=0.1, batches=BERNOULLI),
     steps=STEPS,
@@ -113,7 +112,7 @@ def test_every_field_counts(thing, text):
 
 def test_every_kind_of_object_is_asked():
     kinds = {type(thing) for thing, _ in THINGS}
-    assert kinds >= {*sg.Batches.registry.values(), Request, sg.Save, sg.Start, sg.Recovered, sg.Descent}
+    assert kinds >= {*sg.Batches.registry.values(), sg.Request, sg.Save, sg.Start, sg.Recovered, sg.Descent}
     assert kinds >= {kind for kinds_ in parameters._CLASSES.values() for kind in kinds_}
 
 
@@ -126,7 +125,7 @@ def test_equal_objects_made_apart_are_one():
             learning_rate=rate, batches=sg.Bernoulli(np.float64(0.3)), momentum=np.full(STEPS + 9, 0.5)
         )
         save = sg.Save(two_time=np.array([5, 3, 3]), response=[4])
-        return Request(model=model, algorithm=algorithm, steps=np.int64(STEPS), save=save).identity
+        return sg.Request(model=model, algorithm=algorithm, steps=np.int64(STEPS), save=save).identity
 
     one, two = (make(lambda t: 0.1 / (1 + t)) for _ in range(2))
     assert (
