@@ -74,7 +74,12 @@ def test_help_lists_every_command_and_is_fast():
     """Fast because no command is imported for the help of all, and no library that computes or draws."""
     text, modules = modules_after(["--help"])
     assert all(name in text for name in cli._COMMANDS)
-    assert {name for name in modules if name.startswith("sgdmft")} == {"sgdmft", "sgdmft.cli", "sgdmft.errors"}
+    assert {name for name in modules if name.startswith("sgdmft")} == {
+        "sgdmft",
+        "sgdmft.cli",
+        "sgdmft._version",
+        "sgdmft.errors",
+    }
     assert not modules & {"numpy", "scipy", "numba", "xarray", "matplotlib", "h5py", "pandas"}
     _, modules = modules_after(["solve", "--help"])  # the same look sees what a command imports
     assert modules >= {"numpy", "sgdmft.cli.solve"}

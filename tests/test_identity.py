@@ -54,7 +54,10 @@ THINGS = [
     *((method, lambda it: parameters.canonical(method=it)) for method in (sg.Dense(), sg.Compressed(), sg.Dyson())),
 ]
 #: Fields that change no number -> another value.
-NOT_COUNTED = {"observe": print, "memory_limit": 1e9, "threads": 2}
+NOT_COUNTED = {
+    "observe": print,
+    "memory_limit": 1e9,
+}
 #: Fields of which `other` does not know what else they may be.
 OTHERS = {
     "model": [sg.GaussianLeastSquares(alpha=2.00000001)],
@@ -65,7 +68,7 @@ OTHERS = {
     "covariance": [sg.Covariance({2: 0.5000004}), sg.Covariance({2: 0.500000001}), sg.Covariance({2: 0.5, 3: 1e-9})],
     "labels": [sg.Teacher(noise=1e-9), sg.ConstantTarget(0.3)],
     "batches": [sg.FullBatch(), sg.Bernoulli(0.300000001), sg.Shuffled(3), sg.Cyclic(3)],
-    "max_sweeps": [7],
+    "max_iterations": [7],
     "two_time": [63, (), (3, 5), (3, 6)],
     "response": [(3,), (4,)],
     "loss_times": [(), (3,), (4,)],
@@ -241,7 +244,7 @@ def test_a_scheme_that_states_no_parameters_runs_but_is_kept_nowhere(tmp_path):
 def stopped(tmp_path, monkeypatch):
     """A function that runs `solve` up to a tenth of its work, and the checkpoint that this leaves."""
     monkeypatch.setattr("sgdmft.progress._INTERVAL", 0.0)
-    monkeypatch.setattr("sgdmft.dmft.sweep._CHUNK_SECONDS", 1e-4)
+    monkeypatch.setattr("sgdmft.dmft.solver._CHUNK_SECONDS", 1e-4)
     checkpoint = sg.Checkpoint(tmp_path / "run.ckpt", seconds=0.0)
 
     def run(model, algorithm, **options):
@@ -303,7 +306,7 @@ def test_a_scheme_of_ones_own_is_resumed_by_an_equal_one(kind, stopped):
 def test_what_outgrew_its_memory_continues_with_more(tmp_path, monkeypatch):
     """A learning rate that alternates lets no panels merge; the limit that stopped the run is not part of its identity."""
     monkeypatch.setattr("sgdmft.progress._INTERVAL", 0.0)
-    monkeypatch.setattr("sgdmft.dmft.sweep._CHUNK_SECONDS", 1e-4)
+    monkeypatch.setattr("sgdmft.dmft.solver._CHUNK_SECONDS", 1e-4)
     checkpoint = sg.Checkpoint(tmp_path / "run.ckpt", seconds=0.0)
     algorithm = sg.GradientDescent(lambda t: 0.1 if t % 2 else 0.05)
     options = {"steps": 800, "checkpoint": checkpoint}

@@ -17,6 +17,7 @@ sgdmft.errors.InvalidArgument: Unknown key `covarance` in [model]; did you mean 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import hashlib
@@ -84,7 +85,8 @@ def plain(value: Any, *, steps: int | None = None, identity: bool = False) -> An
                 "A schedule given as a function has a text form only for a stated number of steps. "
                 "Give it as an array, or pass `steps`."
             )
-        return [float(value(step)) for step in range(steps)]  # type: ignore[arg-type]
+        with contextlib.suppress(TypeError):  # no function of the step
+            return [float(value(step)) for step in range(steps)]  # type: ignore[arg-type]
     raise InvalidArgument(
         f"The {type(value).__name__} {value!r} has no text form, so what is computed with it cannot be kept on disk. "
         "Make its class a dataclass, or give it a method `parameters()` that returns its parameters as a dictionary of "
