@@ -8,6 +8,7 @@ import xarray as xr
 
 import sgdmft as sg
 from sgdmft.errors import DamagedFile, InvalidArgument
+from sgdmft.run import provenance
 
 
 def trajectory(model=None, algorithm=None, steps=5):
@@ -87,3 +88,15 @@ def test_damaged_files_are_refused(damage, tmp_path):
         path = tmp_path
     with pytest.raises(DamagedFile, match=r"`.*`"):
         sg.load(path)
+
+
+def test_a_run_is_finished_where_there_is_no_git(monkeypatch):
+    def missing(*arguments, **options):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(provenance.subprocess, "run", missing)
+    provenance._fixed.cache_clear()
+    try:
+        assert provenance.provenance()["revision"] == "unknown"
+    finally:
+        provenance._fixed.cache_clear()

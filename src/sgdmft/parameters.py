@@ -145,6 +145,25 @@ def content_key(**values: Any) -> str:
     return hashlib.sha256(canonical(**values).encode()).hexdigest()[:32]
 
 
+def to_json(*, steps: int, **objects: Any) -> str:
+    """JSON of the objects of a run that have a text form; those that have none are left out."""
+    table: dict[str, Any] = {}
+    for name, value in objects.items():
+        if not callable(value):  # a start of the user's own
+            with contextlib.suppress(InvalidArgument):
+                table[name] = plain(value, steps=steps)
+    return json.dumps(table)
+
+
+def from_json(text: str) -> dict[str, Any]:
+    """The objects of `to_json`, as far as their classes are known here."""
+    objects: dict[str, Any] = {}
+    for name, table in json.loads(text).items():
+        with contextlib.suppress(InvalidArgument):
+            objects[name] = None if table is None else rebuild(name, table)
+    return objects
+
+
 def toml(table: Mapping[str, Any], *, heading: str = "") -> str:
     """A TOML document of plain tables, under a comment; entries that are None are left out."""
 

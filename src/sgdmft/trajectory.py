@@ -8,17 +8,10 @@ every quantity `name` also `name_error`, its standard error over samples.
 
 from __future__ import annotations
 
-import contextlib
-import datetime
 import enum
-import functools
-import json
 import os
-import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +20,7 @@ import numpy as np
 from sgdmft import parameters
 from sgdmft._files import replacing
 from sgdmft.errors import DamagedFile, InvalidArgument
+from sgdmft.run.provenance import provenance
 
 if TYPE_CHECKING:
     import xarray
@@ -141,7 +135,7 @@ class Trajectory:
             "kind": kind,
             "status": status.name,
             **{name: repr(value) for name, value in objects.items()},
-            "parameters": _text_form(steps=int(time[-1]) if len(time) else 0, **objects),
+            "parameters": parameters.to_json(steps=int(time[-1]) if len(time) else 0, **objects),
             **provenance(),
             **(attributes or {}),
         }
@@ -303,48 +297,7 @@ def load(path: str | os.PathLike[str]) -> Trajectory:
         )
     text = str(dataset["parameters"].values) if "parameters" in dataset else "{}"
     dataset = dataset.drop_vars("parameters", errors="ignore").assign_attrs(parameters=text)
-    return Trajectory(dataset, **_objects(text))
-
-
-def _text_form(*, steps: int, **objects: Any) -> str:
-    """JSON of the objects that have a text form."""
-    table: dict[str, Any] = {}
-    for name, value in objects.items():
-        if not callable(value):  # a start of the user's own
-            with contextlib.suppress(InvalidArgument):
-                table[name] = parameters.plain(value, steps=steps)
-    return json.dumps(table)
-
-
-def _objects(text: str) -> dict[str, Any]:
-    """The objects of `_text_form`, as far as their classes are known here."""
-    objects: dict[str, Any] = {}
-    for name, table in json.loads(text).items():
-        with contextlib.suppress(InvalidArgument):
-            objects[name] = None if table is None else parameters.rebuild(name, table)
-    return objects
-
-
-@functools.cache
-def _fixed_provenance() -> dict[str, Any]:
-    here = Path(__file__).resolve().parent
-    revision = "unknown"
-    if (here.parent.parent / ".git").exists():
-        command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
-        with_git = subprocess.run(command, capture_output=True, text=True, check=False)
-        revision = with_git.stdout.strip() or revision
-    try:
-        package = version("sgdmft")
-    except PackageNotFoundError:
-        package = "unknown"
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    return {"version": package, "revision": revision, "machine": machine}
-
-
-def provenance() -> dict[str, Any]:
-    """Package version, git revision, machine and date, for the attributes of a result."""
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {**_fixed_provenance(), "date": now}
+    return Trajectory(dataset, **parameters.from_json(text))
 
 
 def _attributes(name: str) -> dict[str, str]:
