@@ -2,8 +2,9 @@ r"""The answer of every run, of the theory and of a simulation alike: one type, 
 
 Notation: C(t,t') = x(t).x(t')/N is `correlation`, R(t,t') the `response` to a unit kick added to x(t'+1), so that
 R(t'+1,t') = 1, chi(t,t_w) = sum_{t_w <= s < t} R(t,s) eta_s the `integrated_response` to a field in the gradient from
-t_w on, m(t) = x(t).x*/N the `magnetization`, H/N the `loss`; time is counted in steps. A simulation has for
-every quantity `name` also `name_error`, its standard error over samples.
+t_w on, m(t) = x(t).x*/N the `magnetization`, H/N the `loss`; time is counted in `time_unit`, of a descent in steps. A
+simulation has for every quantity `name` also `name_error`, its standard error over samples. A run holds what is known of
+it: without a signal, for example, there is no magnetization.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from sgdmft import parameters
 from sgdmft._files import replacing
 from sgdmft.errors import DamagedFile, InvalidArgument
+from sgdmft.models import Linearized
 from sgdmft.run.provenance import provenance
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ QUANTITIES: dict[str, tuple[str, str, str]] = {
     "norm": ("squared norm per weight", r"$C(t,t)$", "1"),
     "distance": ("squared distance to the signal per weight", r"$\Delta(t)$", "1"),
     "generalization_error": ("error on a fresh sample", r"$\epsilon_g(t)$", "1"),
+    "gradient_evaluations": ("gradient evaluations per weight", r"$\sum_{s<t}\alpha b_s$", "1"),
     "correlation": ("two-time correlation", r"$C(t,t')$", "1"),
     "response": ("response to a unit kick", r"$R(t,t')$", "1"),
     "integrated_response": ("response to a field switched on at t'", r"$\chi(t,t')$", "1"),
@@ -40,6 +43,7 @@ QUANTITIES: dict[str, tuple[str, str, str]] = {
     "label_response": ("response of a residual to minus its label", r"$\partial r(t)/\partial(-y)$", "1"),
 }
 _ONE_TIME = ("magnetization", "loss", "norm", "distance", "generalization_error")
+_UNITS = ("steps", "physical time", "epochs")
 _FORMAT = "sgdmft trajectory 1"
 
 
@@ -73,6 +77,11 @@ class _Contents:
 
     def __getitem__(self, name: str) -> _Variable:
         return self.data_vars[name] if name in self.data_vars else self.coords[name]
+
+
+def _quantity(name: str, text: str | None = None) -> property:
+    """A property that reads one quantity of a trajectory."""
+    return property(lambda run: run[name], doc=text or "{1}: {0}, shape (n,).".format(*QUANTITIES[name]))
 
 
 class Trajectory:
@@ -111,22 +120,32 @@ class Trajectory:
         two_time_quantities: Mapping[str, np.ndarray] | None = None,
         status: Status = Status.COMPLETED,
         attributes: Mapping[str, Any] | None = None,
+        time_unit: str = "steps",
     ) -> Trajectory:
         """Assemble from arrays: `quantities` of shape (len(time),), two-time ones of shape (len(two_time),) * 2
         or, where they are wanted at the saved times only, (len(two_time),).
 
-        A missing `distance` or `generalization_error` is computed from m and C(t,t).
+        A missing `distance` or `generalization_error` is computed from m and C(t,t), if these are there and m is no growth
+        of an infinitesimal overlap (`Linearized`); the gradient evaluations are those of the algorithm, if time is steps
+        and the model has samples. `time_unit` is 'steps', 'physical time' or 'epochs'.
         """
-        table = dict(quantities)
-        if "distance" not in table:
-            table["distance"] = 1.0 - 2.0 * table["magnetization"] + table["norm"]
-        if "generalization_error" not in table and hasattr(model, "generalization_error"):
-            table["generalization_error"] = model.generalization_error(table["magnetization"], table["norm"])
+        if time_unit not in _UNITS:
+            raise InvalidArgument(f"Argument `time_unit` must be one of {', '.join(_UNITS)}, but is {time_unit!r}.")
+        table, time = dict(quantities), np.asarray(time)
+        steps = int(time[-1]) if len(time) and time_unit == "steps" else 0
+        if table.keys() >= {"magnetization", "norm"} and not isinstance(model, Linearized):
+            m, norm = table["magnetization"], table["norm"]
+            table.setdefault("distance", 1.0 - 2.0 * m + norm)
+            if "generalization_error" not in table and hasattr(model, "generalization_error"):
+                table["generalization_error"] = model.generalization_error(m, norm)
+        alpha = getattr(model.model if isinstance(model, Linearized) else model, "alpha", None)
+        if alpha is not None and algorithm is not None and time_unit == "steps":
+            table.setdefault("gradient_evaluations", alpha * _selections(algorithm.batches.fractions(steps), time))
         variables = {name: _Variable("time", values, _attributes(name)) for name, values in table.items()}
-        coordinates = {"time": _Variable("time", np.asarray(time), {"units": "steps", "long_name": "time"})}
+        coordinates = {"time": _Variable("time", time, {"units": time_unit, "long_name": "time"})}
         if two_time is not None and len(two_time):
             for axis in ("saved_time", "earlier_time"):
-                coordinates[axis] = _Variable(axis, np.asarray(two_time), {"units": "steps"})
+                coordinates[axis] = _Variable(axis, np.asarray(two_time), {"units": time_unit})
             for name, values in (two_time_quantities or {}).items():
                 variables[name] = _Variable(("saved_time", "earlier_time")[: values.ndim], values, _attributes(name))
         objects = {"model": model, "algorithm": algorithm, "start": start}
@@ -135,7 +154,7 @@ class Trajectory:
             "kind": kind,
             "status": status.name,
             **{name: repr(value) for name, value in objects.items()},
-            "parameters": parameters.to_json(steps=int(time[-1]) if len(time) else 0, **objects),
+            "parameters": parameters.to_json(steps=steps, **objects),
             **provenance(),
             **(attributes or {}),
         }
@@ -161,44 +180,28 @@ class Trajectory:
         return Status[self._contents.attrs["status"]]
 
     @property
+    def time_unit(self) -> str:
+        """'steps', 'physical time' or 'epochs'."""
+        return self._contents["time"].attrs["units"]
+
+    @property
     def time(self) -> np.ndarray:
-        """Steps at which the one-time quantities are given, shape (n,)."""
+        """Times at which the one-time quantities are given, shape (n,)."""
         return self["time"]
 
-    @property
-    def magnetization(self) -> np.ndarray:
-        return self["magnetization"]
-
-    @property
-    def loss(self) -> np.ndarray:
-        return self["loss"]
-
-    @property
-    def norm(self) -> np.ndarray:
-        return self["norm"]
-
-    @property
-    def distance(self) -> np.ndarray:
-        return self["distance"]
-
-    @property
-    def generalization_error(self) -> np.ndarray:
-        return self["generalization_error"]
+    magnetization = _quantity("magnetization")
+    loss = _quantity("loss")
+    norm = _quantity("norm")
+    distance = _quantity("distance")
+    generalization_error = _quantity("generalization_error")
+    gradient_evaluations = _quantity("gradient_evaluations")
+    correlation = _quantity("correlation", "C(t, t') at the saved times, shape (n, n).")
+    response = _quantity("response", "R(t, t') at the saved times, shape (n, n); zero for t <= t'.")
 
     @property
     def two_time(self) -> np.ndarray:
         """The saved times, shape (n,); empty if none were saved."""
         return self["saved_time"] if "saved_time" in self else np.zeros(0, dtype=np.int64)
-
-    @property
-    def correlation(self) -> np.ndarray:
-        """C(t, t') at the saved times, shape (n, n)."""
-        return self["correlation"]
-
-    @property
-    def response(self) -> np.ndarray:
-        """R(t, t') at the saved times, shape (n, n); zero for t <= t'."""
-        return self["response"]
 
     def __contains__(self, name: object) -> bool:
         return name in self._contents
@@ -243,7 +246,7 @@ class Trajectory:
             ) from error
 
     def plot(self, axes: Any = None) -> Any:
-        """Loss, magnetization and distance against steps, on matplotlib axes; returns the axes."""
+        """Loss, magnetization and distance against time, as far as known, on matplotlib axes; returns the axes."""
         from sgdmft import plotting
 
         return plotting.learning_curves(self, axes=axes)
@@ -252,9 +255,10 @@ class Trajectory:
 
     def __repr__(self) -> str:
         attrs = self._contents.attrs
-        last = f"{int(self.time[-1])} steps" if len(self.time) else "no steps"
+        last = f"{self.time[-1]} {self.time_unit}" if len(self.time) else "no steps"
         lines = [f"Trajectory of the {self.kind}: {last}, {self.status.name.lower()}. {self.status.value}"]
-        lines += [f"  {key:<10} {attrs[key]}" for key in ("model", "algorithm", "start", "method") if key in attrs]
+        known = [key for key in ("model", "algorithm", "start", "method") if attrs.get(key, "None") != "None"]
+        lines += [f"  {key:<10} {attrs[key]}" for key in known]
         for name in _ONE_TIME:
             if name in self and len(self.time):
                 values, errors = self[name], self.error(name)
@@ -298,6 +302,21 @@ def load(path: str | os.PathLike[str]) -> Trajectory:
     text = str(dataset["parameters"].values) if "parameters" in dataset else "{}"
     dataset = dataset.drop_vars("parameters", errors="ignore").assign_attrs(parameters=text)
     return Trajectory(dataset, **parameters.from_json(text))
+
+
+def time_unit(*runs: Trajectory) -> str:
+    """The unit of time that the trajectories share, or `InvalidArgument`."""
+    units = sorted({run.time_unit for run in runs})
+    if len(units) > 1:
+        raise InvalidArgument(f"The trajectories count time in different units: {' and '.join(units)}.")
+    return units[0]
+
+
+def _selections(fractions: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """sum_{s<t} b_s at each of the times; a constant takes no memory."""
+    if len(fractions) and fractions.strides != (0,):
+        return np.concatenate([[0.0], np.cumsum(fractions)])[time]
+    return fractions[0] * time if len(fractions) else np.zeros(len(time))
 
 
 def _attributes(name: str) -> dict[str, str]:

@@ -9,9 +9,9 @@ import numpy as np
 
 from sgdmft.batches import Bernoulli, FullBatch
 from sgdmft.errors import InvalidArgument
-from sgdmft.models import Teacher
+from sgdmft.models import ConstantTarget, Start, Teacher
 from sgdmft.plotting.style import COLORS, draw_points, dress, palette, panels_of, shades, thinned
-from sgdmft.trajectory import QUANTITIES, Trajectory
+from sgdmft.trajectory import QUANTITIES, Trajectory, time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,10 +26,10 @@ _FLOOR = 1e-12  # below it a loss or a distance is rounding noise
 def learning_curves(
     *trajectories: Trajectory,
     axes: Sequence[Axes] | np.ndarray | None = None,
-    quantities: Sequence[str] = ("loss", "magnetization", "distance"),
+    quantities: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
 ) -> np.ndarray:
-    """One-time quantities against steps.
+    """One-time quantities against time.
 
     Parameters
     ----------
@@ -37,13 +37,17 @@ def learning_curves(
         Theories become lines; simulations become points with bars of one standard error.
     axes : one for each of the quantities
     quantities : names from `sgdmft.trajectory.QUANTITIES`
+        By default loss, magnetization and distance, as far as every trajectory holds them.
     labels : one for each trajectory; default the algorithm, said once for theory and simulation
 
     Returns
     -------
     ndarray of Axes
     """
-    panels = panels_of(axes, len(quantities))
+    if quantities is None:
+        known = ("loss", "magnetization", "distance")
+        quantities = [name for name in known if all(name in run for run in trajectories)]
+    unit, panels = time_unit(*trajectories), panels_of(axes, len(quantities))
     names = list(labels) if labels is not None else [algorithm_label(run) for run in trajectories]
     if len(names) != len(trajectories):
         raise InvalidArgument(f"There are {len(trajectories)} trajectories, but {len(names)} labels.")
@@ -51,7 +55,7 @@ def learning_curves(
     for quantity, panel in zip(quantities, panels, strict=True):
         for run, name in zip(trajectories, names, strict=True):
             _curve(panel, run, quantity, colors[name])
-        dress(panel, "steps $t$", QUANTITIES[quantity][1])
+        dress(panel, f"{unit} $t$", QUANTITIES[quantity][1])
         panel.set_xscale("log")
         if quantity in _LOGARITHMIC:
             panel.set_yscale("log")
@@ -106,14 +110,14 @@ def two_time(
     panel.set_xscale("log")
     symbol = {"correlation": "C", "response": "R"}[quantity]
     hat = rf"\hat {symbol}" if normalized else symbol
-    dress(panel, r"$\tau$ (steps)", rf"${hat}(t_w+\tau,\,t_w)$")
+    dress(panel, rf"$\tau$ ({time_unit(*trajectories)})", rf"${hat}(t_w+\tau,\,t_w)$")
     panel.legend(frameon=False, fontsize=9, handlelength=1.4)
     panel.set_title(setting(trajectories), loc="left", fontsize=9)
     return panel
 
 
 def z_scores(comparisons: Mapping[str, Any], *, axes: Axes | None = None, title: str = "") -> Axes:
-    """Standardized differences between simulation and theory against steps, over the band that a right theory stays in.
+    """Standardized differences between simulation and theory against time, over the band that a right theory stays in.
 
     Parameters
     ----------
@@ -153,7 +157,7 @@ def replica_overlap(
         shown = data.two_time > 0
         draw_points(panel, data.two_time[shown], (overlap / norm)[shown], error[shown], colors[name])
     panel.set_xscale("log")
-    dress(panel, "steps $t$", r"$C_{12}(t,t)/C(t,t)$")
+    dress(panel, f"{time_unit(*(run for pair in pairs.values() for run in pair))} $t$", r"$C_{12}(t,t)/C(t,t)$")
     panel.legend(frameon=False, fontsize=9, handlelength=1.4)
     panel.set_title(title, loc="left", fontsize=9)
     return panel
@@ -252,15 +256,17 @@ def setting(trajectories: Sequence[Trajectory]) -> str:
 
 
 def _setting(run: Trajectory) -> list[str]:
-    parts = [rf"$\alpha={run.model.alpha:g}$"]
+    model = getattr(run.model, "model", run.model)  # what is linearized
+    parts = [rf"$\alpha={model.alpha:g}$"] if hasattr(model, "alpha") else []
     if isinstance(run.algorithm.learning_rate, float):
         parts.append(rf"$\eta={run.algorithm.learning_rate:g}$")
-    if run.start is not None:
+    if isinstance(run.start, Start):
         parts.append(rf"$m_0={run.start.magnetization:g}$")
-    if isinstance(run.model.labels, Teacher):
-        parts += [rf"label noise ${run.model.labels.noise:g}$"] if run.model.labels.noise else []
-    else:
-        parts.append(rf"target ${run.model.labels.value:g}$")
+    labels = getattr(model, "labels", None)
+    if isinstance(labels, Teacher) and labels.noise:
+        parts.append(rf"label noise ${labels.noise:g}$")
+    elif isinstance(labels, ConstantTarget):
+        parts.append(rf"target ${labels.value:g}$")
     return parts
 
 
