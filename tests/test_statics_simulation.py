@@ -14,13 +14,12 @@ def lowest_loss(instance, starts, seed, iterations=200):
     """Lowest loss per weight on the sphere |x|^2 = N of many Levenberg-Marquardt descents from random points."""
     rng, n = np.random.default_rng(seed), instance.size
     everyone = np.arange(instance.data_size)
-    work = instance.workspace(starts)
 
     def evaluate(points):
-        instance.read(points, everyone, np.ones((starts, instance.data_size), dtype=bool), work)
-        residuals = work.values - instance.labels
-        radial = work.gradients @ points[:, :, None] / n
-        tangent = work.gradients - radial * points[:, None, :]
+        read = instance.read(points, everyone, np.ones((starts, instance.data_size), dtype=bool))
+        residuals = read.residuals
+        radial = read.gradients @ points[:, :, None] / n
+        tangent = read.gradients - radial * points[:, None, :]
         return (residuals**2).sum(1) / (2 * n), (residuals[:, None, :] @ tangent)[:, 0], tangent
 
     def on_sphere(points):

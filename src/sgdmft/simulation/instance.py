@@ -23,14 +23,7 @@ from sgdmft import _validation as check
 from sgdmft._kernels import simulation as kernels
 from sgdmft.errors import InvalidArgument
 from sgdmft.models import GaussianLeastSquares, Teacher
-
-#: First element of the key that a random stream of a sample is spawned with.
-STREAMS = {"data": 0, "start": 1, "kick": 2, "selection": 3, "noise": 4}
-
-
-def stream(seed: int, sample: int, name: str, replica: int = 0) -> np.random.Generator:
-    """The random stream `name` of a sample: the same whatever else is simulated."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(sample, STREAMS[name], replica)))
+from sgdmft.simulation.risk import Needs, data_needs, risk_of, stream
 
 
 def data_size(model: GaussianLeastSquares, size: int) -> int:
@@ -45,18 +38,31 @@ def data_size(model: GaussianLeastSquares, size: int) -> int:
     return count
 
 
-def data_bytes(model: GaussianLeastSquares, size: int, dtype: Any = np.float64) -> int:
-    """Memory of the couplings of one sample."""
+@data_needs.register
+def _(model: GaussianLeastSquares, size: int, copies: int, dtype: Any) -> Needs:
+    count, itemsize = data_size(model, size), precision(dtype).itemsize
     entries = sum(size * (size - 1) // 2 if p == 2 else size**p for p in model.covariance.powers)
-    return data_size(model, size) * entries * np.dtype(dtype).itemsize
+    return Needs(count, count * (entries + copies * (size + 1)) * itemsize)
 
 
-@dataclass(slots=True)
-class Workspace:
-    """Values h_mu(x_c), shape (copies, P), and gradients, shape (copies, P, N), of the samples read last."""
+@dataclass(frozen=True, slots=True)
+class GaussianReading:
+    """Residuals r_q(x_c), shape (copies, n), and gradients of h_q, shape (copies, >= n, N); l_q = r_q^2 / 2."""
 
-    values: np.ndarray
+    residuals: np.ndarray
     gradients: np.ndarray
+
+    def loss(self, weights: np.ndarray) -> np.ndarray:
+        pairs = zip(self._weighted(weights), self.residuals, strict=False)
+        return np.array([weighted @ r / 2 for weighted, r in pairs])
+
+    def force(self, weights: np.ndarray, fraction: float) -> np.ndarray:
+        force = np.empty((len(weights), self.gradients.shape[2]))
+        kernels.weighted_sum(self._weighted(weights) / fraction, self.gradients[: len(weights)], force)
+        return force
+
+    def _weighted(self, weights: np.ndarray) -> np.ndarray:
+        return np.multiply(weights, self.residuals[: len(weights)], where=weights != 0, out=np.zeros(weights.shape))
 
 
 class Instance:
@@ -119,7 +125,7 @@ class Instance:
                 self.couplings[p] = rng.standard_normal((self.data_size, entries), dtype=self.dtype.type)
                 if p >= 3:
                     _symmetrize(self.couplings[p], self.size, p)
-        self._everyone = np.arange(self.data_size)
+        self._work: tuple[np.ndarray, np.ndarray] | None = None
         if isinstance(model.labels, Teacher):
             self.labels = self.values(self.signal) + math.sqrt(model.labels.noise) * noise
         else:
@@ -131,21 +137,25 @@ class Instance:
 
     # -- one reading of the couplings ------------------------------------------------------------------------------
 
-    def workspace(self, copies: int = 1) -> Workspace:
-        return Workspace(
-            np.zeros((copies, self.data_size), self.dtype), np.empty((copies, self.data_size, self.size), self.dtype)
-        )
+    def read(self, points: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> GaussianReading:
+        """The samples mu = rows[q] at several points (copies, N), from one reading of the couplings.
 
-    def read(self, points: np.ndarray, rows: np.ndarray, mask: np.ndarray, work: Workspace) -> None:
-        """Fill `work` with h_mu and its gradient at several points from one reading of the couplings.
-
-        `points` has shape (copies, N). Entry (c, q) is that of sample mu = rows[q] at points[c]; it is left alone
-        where mask[c, q] is False.
+        Entries (c, q) that are not `wanted`, (copies, n), hold no meaning. The memory is used again by the next reading.
         """
+        copies = len(points)
+        if self._work is None or len(self._work[0]) < copies:
+            self._work = None  # freed before the larger one is made
+            self._work = self._memory(copies)
+        values, gradients = (array[:copies] for array in self._work)
+        self._fill(points, rows, wanted, values, gradients)
+        return GaussianReading(values[:, : len(rows)] - self.labels[rows], gradients)
+
+    def _fill(self, points: np.ndarray, rows: np.ndarray, wanted: np.ndarray, *out: np.ndarray) -> None:
+        """Write values, (copies, P), and gradients, (copies, P, N), from one reading of the couplings."""
         points = np.ascontiguousarray(points, dtype=self.dtype)
-        kernels.set_constant(self._constant, rows, mask, work.values, work.gradients)
+        kernels.set_constant(self._constant, rows, wanted, *out)
         for p in sorted(self.couplings, key=lambda p: p != 2):  # the quadratic form comes first: it sums in place
-            arguments = (self.dtype.type(self._scale(p)), rows, mask, points, work.values, work.gradients)
+            arguments = (self.dtype.type(self._scale(p)), rows, wanted, points, *out)
             if p == 1:
                 kernels.add_linear(self.couplings[p], *arguments)
             elif p == 2:
@@ -153,19 +163,24 @@ class Instance:
             else:
                 kernels.add_tensor(self.couplings[p], p, *arguments)
 
-    def _read_all(self, x: np.ndarray) -> Workspace:
+    def _read_all(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """h_mu(x), shape (P,), and its gradient, (P, N), in memory of their own."""
         x = np.asarray(x, dtype=float)
         if x.shape != (self.size,):
             raise InvalidArgument(f"A point must have shape ({self.size},), one entry per weight, but has {x.shape}.")
-        work = self.workspace()
-        self.read(x[None], self._everyone, np.ones((1, self.data_size), dtype=bool), work)
-        return work
+        values, gradients = self._memory(1)
+        self._fill(x[None], np.arange(self.data_size), np.ones((1, self.data_size), dtype=bool), values, gradients)
+        return values[0].astype(float), gradients[0].astype(float, copy=False)
+
+    def _memory(self, copies: int) -> tuple[np.ndarray, np.ndarray]:
+        shape = (copies, self.data_size)
+        return np.zeros(shape, self.dtype), np.empty((*shape, self.size), self.dtype)
 
     # -- the loss and its derivatives ------------------------------------------------------------------------------
 
     def values(self, x: np.ndarray) -> np.ndarray:
         """h_mu(x), shape (P,)."""
-        return self._read_all(x).values[0].astype(float)
+        return self._read_all(x)[0]
 
     def residuals(self, x: np.ndarray) -> np.ndarray:
         """r_mu(x) = h_mu(x) - y_mu, shape (P,)."""
@@ -173,7 +188,7 @@ class Instance:
 
     def jacobian(self, x: np.ndarray) -> np.ndarray:
         """d h_mu / d x_i, shape (P, N)."""
-        return self._read_all(x).gradients[0].astype(float)
+        return self._read_all(x)[1]
 
     def loss(self, x: np.ndarray) -> float:
         """H(x)/N = sum_mu r_mu(x)^2 / (2 N)."""
@@ -182,8 +197,8 @@ class Instance:
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """dH/dx_i = sum_mu r_mu d_i h_mu, shape (N,)."""
-        work = self._read_all(x)
-        return (work.values[0].astype(float) - self.labels) @ work.gradients[0].astype(float)
+        values, jacobian = self._read_all(x)
+        return (values - self.labels) @ jacobian
 
     def curvature(self, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """sum_mu weights_mu d2h_mu(x) / dx_i dx_j, shape (N, N)."""
@@ -200,18 +215,19 @@ class Instance:
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         """d2H / dx_i dx_j = sum_mu (d_i h_mu d_j h_mu + r_mu d_i d_j h_mu), shape (N, N)."""
-        work = self._read_all(x)
-        jacobian = work.gradients[0].astype(float)
-        return jacobian.T @ jacobian + self.curvature(x, work.values[0] - self.labels)
+        values, jacobian = self._read_all(x)
+        return jacobian.T @ jacobian + self.curvature(x, values - self.labels)
 
     def hessian_product(self, x: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Hessian times v, shape (N,). For many products at one x multiply with `hessian(x)`."""
-        work = self._read_all(x)
-        jacobian = work.gradients[0].astype(float)
-        return (jacobian @ v) @ jacobian + self.curvature(x, work.values[0] - self.labels) @ v
+        values, jacobian = self._read_all(x)
+        return (jacobian @ v) @ jacobian + self.curvature(x, values - self.labels) @ v
 
     def __repr__(self) -> str:
         return f"Instance({self.model!r}, size={self.size}, {self.data_size} data, sample {self.sample})"
+
+
+risk_of.register(GaussianLeastSquares)(Instance)
 
 
 def precision(dtype: Any) -> np.dtype:
