@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 from dataclasses import replace
@@ -17,8 +18,11 @@ MIXED = sg.Covariance({0: 0.1, 1: 0.4, 2: 0.45, 3: 0.2, 4: 0.05})
 MODEL = sg.GaussianLeastSquares(alpha=1.5)
 
 
-def reference(model, algorithm, *, steps, start, size, sample, seed=0, replica=0):
-    """Equation (2.2) for one sample, written with the dense couplings and no shared code; points x(0) .. x(steps)."""
+def reference(model, algorithm, *, steps, start, size, sample, seed=0, replica=0, kick=None, push=0.0):
+    """Equation (2.2) for one sample, written with the dense couplings and no shared code; points x(0) .. x(steps).
+
+    With a kick t' the vector `push` is added to x(t'+1), before it is projected onto a sphere.
+    """
     from sgdmft.simulation.instance import stream
 
     instance = Instance(model, size, seed, sample)
@@ -40,6 +44,8 @@ def reference(model, algorithm, *, steps, start, size, sample, seed=0, replica=0
             new = new + rates.momentum[t] * (x - previous)
         if rates.temperature[t]:
             new = new + np.sqrt(2 * eta * rates.temperature[t]) * noise.standard_normal(size)
+        if t == kick:
+            new = new + push
         if algorithm.spherical:
             new = new * np.sqrt(start.norm * size) / np.linalg.norm(new)
         previous, x = x, new
@@ -96,6 +102,48 @@ def test_run_equals_the_plain_reference(model, algorithm):
     np.testing.assert_allclose(data.magnetization, overlaps.mean(axis=0), **close)
     np.testing.assert_allclose(data.error("magnetization"), overlaps.std(axis=0, ddof=1) / np.sqrt(2), **close)
     np.testing.assert_allclose(data.loss, np.mean(losses, axis=0), **close)
+
+
+CROSSINGS = list(
+    itertools.product(
+        [sg.Batches.registry[name].examples()[0] for name in sorted(sg.Batches.registry)],
+        (1, 3),  # replicas
+        ((), (0, 4)),  # kicks
+        (0.0, 0.4),  # momentum
+        (0.0, 0.1),  # temperature
+        (False, True),  # sphere
+    )
+)
+
+
+@pytest.mark.parametrize("crossing", CROSSINGS, ids=repr)
+def test_every_crossing_of_options_equals_the_paired_plain_references(crossing):
+    """Each replica and each kicked copy has a plain run of its own, on the same streams: C, C12, R, m to rounding."""
+    from sgdmft.simulation.instance import stream
+
+    batches, replicas, kicks, momentum, temperature, spherical = crossing
+    rate = 0.05 * min(1.0, 4.0 * batches.fractions(1)[0])
+    algorithm = sg.Descent(
+        learning_rate=rate, batches=batches, momentum=momentum, temperature=temperature, spherical=spherical
+    )
+    size, steps, kick_size = 7, 8, 0.03
+    common = {"steps": steps, "start": sg.Start(magnetization=0.3, norm=1.2), "size": size}
+    save = sg.Save(two_time=range(steps + 1), replicas=replicas, response=kicks, kick_size=kick_size)
+    data = sg.simulate(MODEL, algorithm, samples=1, save=save, **common)
+    runs = [reference(MODEL, algorithm, sample=0, replica=a, **common)[0] for a in range(replicas)]
+    first, signal = runs[0], Instance(MODEL, size).signal
+    close = {"rtol": 1e-10, "atol": 1e-10}
+    np.testing.assert_allclose(data.correlation, first @ first.T / size, **close)
+    np.testing.assert_allclose(data.magnetization, first @ signal / size, **close)
+    np.testing.assert_allclose(data.norm, (first**2).mean(axis=1), **close)
+    if replicas > 1:
+        cross = np.mean([x @ y.T / size for x, y in itertools.permutations(runs, 2)], axis=0)
+        np.testing.assert_allclose(data["replica_correlation"], cross, **close)
+        np.testing.assert_allclose(data["replica_overlap"], np.diag(cross), **close)
+    signs = np.where(stream(0, 0, "kick").random((len(kicks), size)) < 0.5, -1.0, 1.0)
+    for n, kick in zip(signs, kicks, strict=True):
+        kicked, _ = reference(MODEL, algorithm, sample=0, kick=kick, push=kick_size * n, **common)
+        np.testing.assert_allclose(data.response[:, kick], (kicked - first) @ n / (size * kick_size), **close)
 
 
 def collect(**options):
