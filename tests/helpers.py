@@ -20,6 +20,17 @@ def assert_chance(z, *, rate: float = 1e-4, freedom: float = np.inf) -> None:
     )
 
 
+def assert_sharp(errors, theory, count, *, factor: float = 5.0) -> None:
+    """Fail if a standard error exceeds factor max(range of the theory and 0, 1/2) / sqrt(count), count = N samples.
+
+    A z-score alone lets a mistake pass that inflates the error with the difference. Quantities are of order one, and so are
+    their fluctuations times sqrt(N).
+    """
+    bound = factor * max(np.ptp(np.append(theory, 0.0)), 0.5) / np.sqrt(count)
+    worst = np.max(errors)
+    assert worst <= bound, f"a standard error of {worst:.3g} is beyond {bound:.3g}: nothing is resolved"
+
+
 def z_of_mean(deviations) -> np.ndarray:
     """z-scores of means over the first axis that ought to be 0; an exact 0 without spread counts as 0."""
     deviations = np.asarray(deviations, dtype=float)

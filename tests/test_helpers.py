@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conftest import drop_stale_cache, runs_tools
-from helpers import assert_chance, z_of_mean
+from helpers import assert_chance, assert_sharp, z_of_mean
 
 
 def test_chance_accepts_normal_scores_and_rejects_shifted_ones():
@@ -75,3 +75,12 @@ def test_tools_run_where_nothing_is_chosen_or_they_are(paths, keyword, marks, ru
 
 def test_examples_are_the_same_in_every_run(request):
     assert hypothesis.settings.default.derandomize is (request.config.getoption("--hypothesis-profile") != "random")
+
+
+def test_inflated_errors_are_found():
+    theory, count = np.linspace(0.2, 1.0, 9), 1000
+    assert_sharp(np.full(9, 1.0 / np.sqrt(count)), theory, count)
+    assert_sharp(np.full(9, 2.4 / np.sqrt(count)), 0.0 * theory, count)
+    for errors in (np.full(9, 113.0), np.append(np.zeros(8), 5.1 / np.sqrt(count)), np.full(9, np.nan)):
+        with pytest.raises(AssertionError, match="nothing is resolved"):
+            assert_sharp(errors, theory, count)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sgdmft as sg
-from helpers import assert_chance
+from helpers import assert_chance, assert_sharp
 from reference_sweep import sweep
 
 MIXED = sg.Covariance({1: 0.2, 2: 0.4, 3: 0.1})
@@ -83,6 +83,7 @@ def test_replicas_and_integrated_response_against_simulation():
     expected = theory["integrated_response"][:, :-1][np.tril_indices(steps + 1, -1, steps)]
     for measured, exact in ((c12, theory["replica_correlation"][lower]), (chi, expected)):
         error = measured.std(axis=0, ddof=1) / np.sqrt(samples)
+        assert_sharp(error, exact, size * samples)
         known = error > 1e-12
         np.testing.assert_allclose(measured.mean(axis=0)[~known], exact[~known], atol=1e-8)
         bias = 2.0 / size

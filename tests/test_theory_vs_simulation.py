@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import sgdmft as sg
-from helpers import assert_chance
+from helpers import assert_chance, assert_sharp
 
 RATE = 1e-4
 TALK = sg.GaussianLeastSquares(alpha=1.5)
@@ -56,20 +56,33 @@ def runs(model, algorithm, start, sizes, samples, *, steps=20, response=(0, 3, 9
     return theory, *(sg.simulate(model, algorithm, size=size, **options) for size in sizes)
 
 
+def assert_agreement(result, count, *, factor=5.0):
+    """Consistent by z-scores whose errors are bounded themselves."""
+    assert result.consistent, result
+    for name in result.quantities:
+        scores = [score for score in result.scores if score.quantity == name]
+        assert_sharp([s.error for s in scores], [s.theory for s in scores], count, factor=factor)
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_score_is_consistent_with_chance(setting):
     result = sg.compare(*runs(*SETTINGS[setting], sizes=[80], samples=32), false_alarm_rate=RATE)
     compared = {score.quantity for score in result.scores}
     assert compared >= {"loss", "magnetization", "correlation", "response"}
     assert ("norm" in compared) is not SETTINGS[setting][1].spherical
-    assert result.consistent, result
+    assert_agreement(result, 80 * 32)
 
 
 def test_a_wrong_theory_is_rejected():
     _, data = runs(*SETTINGS["Bernoulli"], sizes=[80], samples=32)
     model, _, start = SETTINGS["Bernoulli"]
     wrong, _ = runs(model, sg.Descent(learning_rate=0.1, batches=sg.Persistent(0.3, memory=0.8)), start, [80], 2)
-    assert not sg.compare(wrong, data, false_alarm_rate=RATE).consistent
+    with pytest.raises(sg.errors.InvalidArgument, match="not of the same algorithm"):
+        sg.compare(wrong, data)
+    wrong.algorithm = data.algorithm  # what `compare` refuses to look at
+    result = sg.compare(wrong, data, false_alarm_rate=RATE)
+    assert not result.consistent
+    assert not result.unresolved
 
 
 def test_replicas():
@@ -83,14 +96,14 @@ def test_replicas():
     data = sg.simulate(model, algorithm, size=80, samples=32, **common)
     result = sg.compare(theory, data, false_alarm_rate=RATE)
     assert len(result.of("replica_correlation")) >= 10
-    assert result.consistent, result
+    assert_agreement(result, 80 * 32)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_score_is_consistent_in_the_limit_of_large_size(setting):
     result = sg.compare(*runs(*SETTINGS[setting], sizes=[60, 120], samples=128), false_alarm_rate=RATE)
-    assert result.consistent, result
+    assert_agreement(result, 60 * 128, factor=8.7)  # 2 q(120) - q(60) has sqrt(3) times the error of q(60)
 
 
 @pytest.mark.slow

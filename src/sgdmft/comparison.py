@@ -10,21 +10,29 @@ of entries (Bonferroni): whatever the correlations between times and quantities,
 probability at most the rate. Entries at neighbouring times say the same thing, so few are taken, evenly spaced in
 log(1 + t). Few samples mean a high threshold, hence a weak test.
 
+A z-score cannot see a mistake that also inflates the error. So each quantity has a resolution, its median standard error
+over the range of the theory (of the compared entries and 0; 1, the scale of the signal, where the theory is 0 throughout),
+and a comparison in which one exceeds 1 is not consistent: it has resolved nothing there.
+
 The theory holds for N -> infinity; a run of size N differs by O(1/N), which many samples resolve. Given two runs of sizes
 N1 < N2, the comparison is with q = (N2 q2 - N1 q1) / (N2 - N1), in which the term 1/N cancels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
 
 from sgdmft import _validation as check
+from sgdmft import parameters
 from sgdmft.errors import InvalidArgument
-from sgdmft.trajectory import Trajectory
+from sgdmft.trajectory import Trajectory, time_unit
 
 _ONE_TIME = ("loss", "magnetization", "norm")
 _TWO_TIME = ("correlation", "response", "replica_correlation")
@@ -34,8 +42,8 @@ class Score(NamedTuple):
     """One compared entry; `earlier_time` is None for one-time quantities."""
 
     quantity: str
-    time: int
-    earlier_time: int | None
+    time: float
+    earlier_time: float | None
     theory: float
     simulation: float
     error: float
@@ -56,17 +64,36 @@ class Comparison:
         Largest probability that a right theory fails.
     sizes : tuple of int
         N of the simulation; two where the size was extrapolated.
+    time_unit : str
+        Of the times of the scores.
     """
 
     scores: tuple[Score, ...]
     threshold: float
     false_alarm_rate: float
     sizes: tuple[int, ...]
+    time_unit: str = "steps"
 
     @property
     def consistent(self) -> bool:
-        """Whether every |z| is at most the threshold."""
-        return all(abs(score.z) <= self.threshold for score in self.scores)
+        """Whether every |z| is at most the threshold and every quantity is resolved."""
+        return abs(self.worst.z) <= self.threshold and not self.unresolved
+
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """The quantities whose `resolution` exceeds 1."""
+        return tuple(name for name in self.quantities if not self.resolution(name) <= 1.0)
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """Names of the compared quantities."""
+        return tuple(dict.fromkeys(score.quantity for score in self.scores))
+
+    def resolution(self, quantity: str) -> float:
+        """Median standard error of a quantity over the range of the theory, both of the compared entries."""
+        scores = [score for score in self.scores if score.quantity == quantity]
+        spread = np.ptp([0.0, *(score.theory for score in scores)]) or 1.0
+        return float(np.median([score.error for score in scores]) / spread)
 
     @property
     def worst(self) -> Score:
@@ -78,17 +105,19 @@ class Comparison:
         return np.array([score.z for score in self.scores if score.quantity == quantity])
 
     def __repr__(self) -> str:
-        names = list(dict.fromkeys(score.quantity for score in self.scores))
         lines = [f"Theory against simulation at N = {' and '.join(map(str, self.sizes))}: {len(self.scores)} z-scores"]
-        for name in names:
+        for name in self.quantities:
             z = self.of(name)
             lines.append(
                 f"  {name:<20} {len(z):>3} entries   rms z {np.sqrt(np.mean(z**2)):.2f}   max |z| {np.abs(z).max():.2f}"
+                f"   error {100 * self.resolution(name):.2g} % of the range"
             )
         where, rate = self.worst, f"false-alarm rate {self.false_alarm_rate:g}"
-        if self.consistent:
+        if abs(where.z) <= self.threshold:
             weak = "; so few samples make a weak test" if self.threshold > 10 else ""
-            return "\n".join([*lines, f"  consistent: no |z| above {self.threshold:.2f} ({rate}){weak}"])
+            blurred = f"not resolved: {', '.join(self.unresolved)} (error above the range); else"
+            verdict = blurred if self.unresolved else "consistent:"
+            return "\n".join([*lines, f"  {verdict} no |z| above {self.threshold:.2f} ({rate}){weak}"])
         place = f"t = {where.time}" + (f", t' = {where.earlier_time}" if where.earlier_time is not None else "")
         lines.append(
             f"  NOT consistent: {where.quantity} at {place} is {where.simulation:.6g} ± {where.error:.2g}, "
@@ -113,7 +142,8 @@ def compare(theory: Trajectory, *simulations: Trajectory, times: int = 5, false_
     Raises
     ------
     InvalidArgument
-        When there is nothing to compare, a simulation has one sample, or the trajectories are of different models.
+        When there is nothing to compare, a simulation has one sample, or the trajectories are of different models,
+        algorithms or starts, or count time in different units.
 
     Examples
     --------
@@ -137,7 +167,7 @@ def compare(theory: Trajectory, *simulations: Trajectory, times: int = 5, false_
             "There is nothing to compare: theory and simulation have no common times with a statistical error. "
             "Run both with the same `steps` and `save`."
         )
-    return Comparison(tuple(scores), threshold_of(rate, len(scores), freedom), rate, sizes)
+    return Comparison(tuple(scores), threshold_of(rate, len(scores), freedom), rate, sizes, theory.time_unit)
 
 
 def threshold_of(rate: float, entries: int, freedom: int) -> float:
@@ -156,14 +186,35 @@ def _check(theory: Trajectory, simulations: tuple[Trajectory, ...]) -> None:
     for data in simulations:
         if data.dataset.attrs["samples"] < 2:
             raise InvalidArgument("A simulation of one sample has no standard error. Use `samples` of at least 2.")
-        for name in ("model", "start"):
-            if data.dataset.attrs[name] != theory.dataset.attrs[name]:
-                raise InvalidArgument(
-                    f"The trajectories are not of the same {name}: theory {theory.dataset.attrs[name]}, "
-                    f"simulation {data.dataset.attrs[name]}."
-                )
+    runs = (theory, *simulations)
+    time_unit(*runs)
+    for name in ("model", "algorithm", "start"):
+        texts = _texts(name, runs)
+        if len(set(texts)) > 1:
+            shown = [run.dataset.attrs[name] for run in runs]
+            if len(set(shown)) == 1:  # they print alike: show where they differ
+                same = next(k for k, letters in enumerate(zip_longest(*texts)) if len(set(letters)) > 1)
+                shown = [f"...{text[max(same - 60, 0) : same + 40]}..." for text in texts]
+            raise InvalidArgument(
+                f"The trajectories are not of the same {name}: theory {shown[0]}, simulation {', '.join(shown[1:])}."
+            )
     if len(simulations) == 2 and simulations[0].dataset.attrs["size"] == simulations[1].dataset.attrs["size"]:
         raise InvalidArgument("Two simulations must differ in `size` to be extrapolated.")
+
+
+def _texts(name: str, runs: Sequence[Trajectory]) -> list[str]:
+    """What each run says of its model, algorithm or start: in full over their common steps; else as it was saved; else
+    as it prints. All of them are read in the same way.
+    """
+    values = [getattr(run, name) for run in runs]
+    lasts = [run.time[-1] for run in runs if run.time_unit == "steps" and len(run.time)]
+    if all(value is not None and not callable(value) for value in values):
+        with contextlib.suppress(InvalidArgument):
+            return [parameters.canonical(value=value, steps=int(min(lasts, default=0))) for value in values]
+    saved = [json.loads(run.dataset.attrs.get("parameters", "{}")) for run in runs]
+    if all(name in table for table in saved):
+        return [json.dumps(table[name], sort_keys=True) for table in saved]
+    return [run.dataset.attrs[name] for run in runs]
 
 
 def _scores(
@@ -199,7 +250,7 @@ def _scores(
             continue
         else:
             z = np.inf
-        when = [int(common[k]) for k in place]
+        when = [common[k].item() for k in place]
         yield Score(name, when[0], when[1] if len(when) > 1 else None, *map(float, (expected, q, spread, z)))
 
 

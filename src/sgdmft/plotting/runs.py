@@ -136,7 +136,7 @@ def z_scores(comparisons: Mapping[str, Any], *, axes: Axes | None = None, title:
     panel.set_xscale("log")
     reach = 1.35 * max(bound, *(abs(found.worst.z) for found in comparisons.values()))
     panel.set_ylim(-reach, reach)
-    dress(panel, "steps $t$", "$z$-score")
+    dress(panel, f"{next(iter(comparisons.values())).time_unit} $t$", "$z$-score")
     panel.legend(frameon=False, fontsize=9, ncols=4, handlelength=0.8, loc="upper left")
     panel.set_title(title, loc="left", fontsize=9)
     return panel
