@@ -303,14 +303,16 @@ def test_interruption_returns_the_samples_that_are_complete():
 
 
 def test_interruption_of_unfinished_samples_keeps_their_common_steps():
-    cancel = threading.Event()
+    cancel, there = threading.Event(), set()
 
     def watch(instance, t, x):
         if t == 5:
-            cancel.set()
+            there.add(instance.sample)
+            if len(there) == 2:
+                cancel.set()
 
     save = sg.Save(two_time=[0, 5], loss_times=[], observe=watch)
-    data = sg.simulate(MODEL, SGD, steps=10**6, size=10, samples=2, save=save, cancel=cancel)
+    data = sg.simulate(MODEL, SGD, steps=10**6, size=10, samples=2, workers=2, save=save, cancel=cancel)
     assert data.status is sg.Status.INTERRUPTED
     assert 4 <= data.time[-1] < 10**6
     assert np.isfinite(data.norm).all()

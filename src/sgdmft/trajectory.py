@@ -184,11 +184,7 @@ class Trajectory:
         """'steps', 'physical time' or 'epochs'."""
         return self._contents["time"].attrs["units"]
 
-    @property
-    def time(self) -> np.ndarray:
-        """Times at which the one-time quantities are given, shape (n,)."""
-        return self["time"]
-
+    time = _quantity("time", "Times at which the one-time quantities are given, shape (n,).")
     magnetization = _quantity("magnetization")
     loss = _quantity("loss")
     norm = _quantity("norm")

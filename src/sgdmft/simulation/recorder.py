@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -58,13 +59,7 @@ class Recorder:
     """
 
     def __init__(
-        self,
-        save: Save,
-        steps: int,
-        *,
-        size: int,
-        reference: np.ndarray | None = None,
-        signs: np.ndarray | None = None,
+        self, save: Save, steps: int, *, size: int, reference: np.ndarray | None = None, signs: np.ndarray | None = None
     ) -> None:
         self.save = save
         self.steps = check.integer("steps", steps, at_least=0)
@@ -75,14 +70,11 @@ class Recorder:
             if value is not None and value.shape != shape:
                 raise InvalidArgument(f"Argument `{name}` must have shape {shape}, but has {value.shape}.")
         self.reference, self.signs = reference, signs
-        wanted = {
-            "magnetization": reference is not None,
-            "norm": True,
-            "loss": True,
-            "replica_overlap": save.replicas > 1,
-        }
-        self.two_times = save.two_times(steps)
-        self.one_time = {name: np.full(self._position(steps) + 1, np.nan) for name in wanted if wanted[name]}
+        names = (
+            ["norm", "loss"] + ["magnetization"] * (reference is not None) + ["replica_overlap"] * (save.replicas > 1)
+        )
+        self.two_times, count = save.two_times(steps), len(save.recorded(steps))
+        self.one_time = {name: np.full(count, np.nan) for name in names}
         self.points = np.full((save.replicas, len(self.two_times), size), np.nan)
         self.response = np.full((len(self.two_times), kicks), np.nan)
         self.reached = -1
@@ -119,8 +111,8 @@ class Recorder:
                 f"Step {step} cannot be recorded: the last one was {self.reached}, and the run has {self.steps}."
             )
         self.reached = step
-        place = self._position(step)
         if to_the_end or step == self.steps or step % self.save.every == 0:
+            place = -(-step // self.save.every)
             where = slice(place, None if to_the_end else place + 1)
             values = {**self._overlaps(points), "loss": loss}
             if replicas > 1:
@@ -164,10 +156,6 @@ class Recorder:
             values["magnetization"] = points[0] @ self.reference / self.size
         return values
 
-    def _position(self, step: int) -> int:
-        """Where a step, or the next one that is kept, stands among the one-time quantities."""
-        return -(-step // self.save.every)
-
     def _from_reference(self, magnetization: Any, norm: Any) -> Any:
         own = float(self.reference @ self.reference) / self.size  # type: ignore[operator]
         own = 1.0 if abs(own - 1.0) < 1e-12 else own  # a signal has |x*|^2 = N up to rounding
@@ -178,13 +166,13 @@ def mean_trajectory(
     recorders: Sequence[Recorder],
     *,
     last: int | None = None,
-    attributes: Mapping[str, Any] | None = None,
     model: Any = None,
+    attributes: Mapping[str, Any] = MappingProxyType({}),
     **options: Any,
 ) -> Trajectory:
     """Means and standard errors over independent samples, recorded alike, up to step `last` (the first to end).
 
-    `model`, and `options` such as `algorithm`, `start`, `status`, `time_unit`, are those of `Trajectory.build`.
+    `model`, and `options` such as `algorithm`, `status`, `time_unit`, are those of `Trajectory.build`.
     """
     first = recorders[0]
     last = min(recorder.reached for recorder in recorders) if last is None else last
@@ -200,7 +188,7 @@ def mean_trajectory(
         quantities=_statistics([columns for columns, _ in tables]),
         two_time=first.two_times[first.two_times <= last],
         two_time_quantities=_statistics([functions for _, functions in tables]),
-        attributes={"size": first.size, "samples": len(recorders), **(attributes or {})},
+        attributes={"size": first.size, "samples": len(recorders), **attributes},
         **options,
     )
 

@@ -39,15 +39,8 @@ class Reading(Protocol):
 class Risk(Protocol):
     """A data set."""
 
-    @property
-    def size(self) -> int:
-        """N, the number of weights."""
-        ...
-
-    @property
-    def data_size(self) -> int:
-        """P, the number of samples."""
-        ...
+    size: int  #: N, the number of weights
+    data_size: int  #: P, the number of samples
 
     @property
     def signal(self) -> np.ndarray | None:
