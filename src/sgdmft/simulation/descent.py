@@ -83,6 +83,7 @@ def descend(risk: Risk, sample: int, plan: Plan, control: Control, record: Recor
     radius2 = x[0] @ x[0]
     noises = [stream(seed, sample, "noise", a) for a in range(replicas)]
     samplers = [algorithm.batches.sampler(data, steps, stream(seed, sample, "selection", a)) for a in range(replicas)]
+    everyone = np.ones((1, data), dtype=bool)
     active = replicas  # the copies that exist by now; the kicked ones come in the order of their kicks
 
     for t in range(steps + 1):
@@ -101,7 +102,7 @@ def descend(risk: Risk, sample: int, plan: Plan, control: Control, record: Recor
         rows, chosen, wanted = _selection(selections, data, active, replicas, loss_wanted)
         reading = risk.read(now, rows, wanted)
         record.work += len(rows) / data
-        loss = reading.loss(np.ones((1, data)))[0] / size if loss_wanted else math.nan
+        loss = reading.loss(everyone)[0] / size if loss_wanted else math.nan
         recorder.record(t, now, loss=loss, to_the_end=recovered)
         if last:
             record.recovered_at = t if recovered else None

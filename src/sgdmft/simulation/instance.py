@@ -53,8 +53,7 @@ class GaussianReading:
     gradients: np.ndarray
 
     def loss(self, weights: np.ndarray) -> np.ndarray:
-        pairs = zip(self._weighted(weights), self.residuals, strict=False)
-        return np.array([weighted @ r / 2 for weighted, r in pairs])
+        return np.array([w @ r / 2 for w, r in zip(self._weighted(weights), self.residuals, strict=False)])
 
     def force(self, weights: np.ndarray, fraction: float) -> np.ndarray:
         force = np.empty((len(weights), self.gradients.shape[2]))
@@ -62,7 +61,7 @@ class GaussianReading:
         return force
 
     def _weighted(self, weights: np.ndarray) -> np.ndarray:
-        return np.multiply(weights, self.residuals[: len(weights)], where=weights != 0, out=np.zeros(weights.shape))
+        return np.where(weights, self.residuals[: len(weights)], 0.0) * weights
 
 
 class Instance:

@@ -99,7 +99,7 @@ class Recorder:
         loss : H/N of the first replica, if it is known
         to_the_end : the run stops here, and is held at these weights at all later steps
         """
-        points = np.atleast_2d(points)
+        points = points if points.ndim == 2 else np.atleast_2d(points)
         replicas, size = self.save.replicas, self.size
         if points.shape[1:] != (size,) or not replicas <= len(points) <= replicas + len(self.save.response):
             raise InvalidArgument(
