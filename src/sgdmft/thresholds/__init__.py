@@ -2,8 +2,8 @@
 
 from sgdmft.thresholds.finite import RecoverySteps, recovery_steps, wilson_interval
 from sgdmft.thresholds.fit import PowerLaw, fit_power_law
+from sgdmft.thresholds.fitted import RecoveryThreshold, recovery_threshold, recovery_thresholds, threshold_table
 from sgdmft.thresholds.linear import Growth, LinearThreshold, Verdict, growth, linear_table, linear_threshold
-from sgdmft.thresholds.recovery import RecoveryThreshold, recovery_threshold, recovery_thresholds, threshold_table
 from sgdmft.thresholds.relaxation import RelaxationTimes, relaxation_time, relaxation_times
 
 __all__ = [
