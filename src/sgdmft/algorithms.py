@@ -10,7 +10,7 @@ optionally followed by a projection onto |x|^2 = const. The selection variables 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,6 +85,15 @@ class Descent:
             )
         if not isinstance(self.spherical, bool):
             raise InvalidArgument(f"Argument `spherical` must be True or False, but is {self.spherical!r}.")
+
+    @property
+    def batch_fraction(self) -> float:
+        """b_0, the batch fraction of the first step."""
+        return float(self.batches.fractions(1)[0])
+
+    def at_fraction(self, fraction: float) -> Descent:
+        """This descent with all samples in each batch for 1, else with batches of that fraction redrawn at every step."""
+        return replace(self, batches=FullBatch.at_fraction(fraction) or Bernoulli(fraction))
 
     def rates(self, steps: int) -> Rates:
         """All schedules at steps 0 .. steps - 1, checked; a constant takes no memory."""

@@ -88,7 +88,7 @@ def threshold(
         raise InvalidArgument(f"The output `{output}` is a netCDF file, with a picture beside it. Let it end in .nc.")
     call.check_output(image, overwrite)
     fractions = options.pop("batch_fractions", None)
-    algorithms = [given.algorithm] if fractions is None else [_with(given.algorithm, b) for b in fractions]
+    algorithms = [given.algorithm] if fractions is None else [given.algorithm.at_fraction(b) for b in fractions]
     work = _linearize if linearized else _fit
     text, table, picture = work(given, algorithms, options | {"cache": False if no_cache else None}, quiet)
     _files.write_dataset(output, table)
@@ -132,9 +132,3 @@ def _linearize(
             report.update(len(answers), len(algorithms))
     text = "\n".join(f"{answer}\n  {algorithm!r}" for algorithm, answer in zip(algorithms, answers, strict=True))
     return text, linear_table(algorithms, answers), plotting.linear_threshold_figure(algorithms, answers)
-
-
-def _with(algorithm: Any, fraction: float) -> Any:
-    import sgdmft as sg
-
-    return dataclasses.replace(algorithm, batches=sg.FullBatch() if fraction == 1.0 else sg.Bernoulli(fraction))

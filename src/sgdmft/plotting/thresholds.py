@@ -386,4 +386,4 @@ def _rate(algorithm: Any) -> str:
 
 
 def _fraction(answer: Any) -> float:
-    return float(answer.data.setting.algorithm.batches.fractions(1)[0])
+    return answer.data.setting.algorithm.batch_fraction
