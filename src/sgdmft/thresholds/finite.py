@@ -100,12 +100,10 @@ class RecoverySteps:
 
 
 def _ascending(fractions: np.ndarray) -> np.ndarray:
-    """Nearest ascending sequences, shape (..., n): entry k is max_{i <= k} min_{j >= k} of the mean over i, ..., j."""
-    i, j = np.ogrid[: fractions.shape[-1], : fractions.shape[-1]]
-    total = np.cumsum(np.concatenate([np.zeros_like(fractions[..., :1]), fractions], axis=-1), axis=-1)
-    means = np.where(i <= j, (total[..., j + 1] - total[..., i]) / np.maximum(j + 1 - i, 1), np.inf)
-    least = np.minimum.accumulate(means[..., ::-1], axis=-1)[..., ::-1]
-    return np.where(i <= j, least, -np.inf).max(axis=-2)
+    """Nearest ascending sequence to each row, shape (..., n)."""
+    from scipy.optimize import isotonic_regression
+
+    return np.apply_along_axis(lambda row: isotonic_regression(row).x, -1, fractions)
 
 
 def recovery_steps(
