@@ -1,9 +1,10 @@
-"""The whole suite: its caches, its random examples, and when the tools of `test_quality.py` run."""
+"""The whole suite: its caches, its random examples, and when the tools of `test_quality.py` run; and Ctrl-C."""
 
 from __future__ import annotations
 
 import importlib.util
 import shutil
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -57,3 +58,10 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SGDMFT_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -1,7 +1,10 @@
 """The command line: parsing, refusals before the run, and what is left after a failure."""
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -241,3 +244,24 @@ def test_the_method_of_the_file_is_used(fakes, toml, tmp_path):
     toml.write_text(TOML + '[method]\nkind = "Compressed"\ntolerance = 1e-6\n')
     assert cli.main(["solve", str(toml), "-o", str(tmp_path / "a.nc")]) == 0
     assert fakes["solve"].calls[0]["method"] == sg.Compressed(tolerance=1e-6)
+
+
+@pytest.mark.parametrize("run", ["solve", "simulate"])
+@pytest.mark.parametrize(
+    "words",
+    ["hessian --alpha 3 --learning-rate 0.1 --steps 90 --size 20 --samples 2", "compare-schemes --quick --size 20"],
+)
+def test_no_table_is_made_of_interrupted_runs(words, run, tmp_path, monkeypatch, capsys):
+    """Ctrl-C is pressed once, in the first run of its kind: the command ends as interrupted and writes nothing."""
+    original, pressed = getattr(sg, run), threading.Event()
+
+    def press(done, total, label):
+        if not pressed.is_set():
+            pressed.set()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(sg, run, lambda *args, **options: original(*args, **options | {"progress": press}))
+    assert cli.main([*words.split(), "--quiet", "-o", str(tmp_path / "out")]) == cli.INTERRUPTED
+    assert pressed.is_set()
+    assert "interrupted" in capsys.readouterr().err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

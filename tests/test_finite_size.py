@@ -1,5 +1,8 @@
 """Recovery at finite size: runs, intervals, cache; the physics is in test_thresholds_slow.py."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -60,15 +63,24 @@ def test_more_runs_continue_what_is_kept_whatever_the_number_of_workers(count, t
     np.testing.assert_array_equal(anew.runs[20][0], more.runs[20][0])
 
 
-def test_an_interrupted_measurement_keeps_what_was_done(count, tmp_path):
-    def stop(done, total, label):
-        raise KeyboardInterrupt
+def test_an_interrupted_measurement_keeps_what_was_done(count, tmp_path, monkeypatch):
+    counted = finite.simulate
 
+    def tenth_is_interrupted(*args, steps, **options):
+        if len(count) == 9:
+            os.kill(os.getpid(), signal.SIGINT)
+            steps, options["start"] = 10**6, sg.Start(magnetization=0.0)  # a minute
+        return counted(*args, steps=steps, **options)
+
+    monkeypatch.setattr(finite, "simulate", tenth_is_interrupted)
     with pytest.raises(KeyboardInterrupt):
-        sg.recovery_steps(MODEL, ALGORITHM, [2.0], {20: 12}, cache=tmp_path, progress=stop, **OPTIONS)
-    assert len(count) == 8
-    sg.recovery_steps(MODEL, ALGORITHM, [2.0], {20: 12}, cache=tmp_path, **OPTIONS)
-    assert len(count) == 12
+        sg.recovery_steps(MODEL, ALGORITHM, [2.0], {20: 12}, cache=tmp_path, **OPTIONS)
+    assert len(count) == 10
+    monkeypatch.setattr(finite, "simulate", counted)
+    found = sg.recovery_steps(MODEL, ALGORITHM, [2.0], {20: 12}, cache=tmp_path, **OPTIONS)
+    assert len(count) == 14, "the first eight are kept, the other four computed"
+    anew = sg.recovery_steps(MODEL, ALGORITHM, [2.0], {20: 12}, cache=False, **OPTIONS)
+    np.testing.assert_array_equal(found.runs[20], anew.runs[20])
 
 
 def given(runs, alphas, steps=100):

@@ -1,8 +1,6 @@
-"""Progress: throttled, truthful over parts, and able to stop a run."""
+"""Progress: throttled, and truthful over parts."""
 
 import io
-
-import pytest
 
 from sgdmft import progress
 
@@ -27,13 +25,10 @@ def test_silent_and_lines(monkeypatch):
     assert stream.getvalue().splitlines()[::9] == ["theory: 10 %", "theory: 100 %"]
 
 
-def test_parts_add_up_and_stop_at_the_next_report():
+def test_parts_add_up():
     seen = []
     parts = progress.Parts(lambda done, total, label: seen.append(done / total), {"a": 1, "b": 3})
     parts["b"](1, 2, "")
     parts.finish("a")
     parts.finish("b")
     assert seen == [0.375, 0.625, 1.0]
-    parts.stop()
-    with pytest.raises(KeyboardInterrupt):
-        parts["a"](1, 1, "")

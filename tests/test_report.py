@@ -1,7 +1,6 @@
 """The report: self-contained, complete, with its data; finished sections survive a failing or interrupted one."""
 
 import re
-import threading
 import tomllib
 
 import numpy as np
@@ -13,7 +12,7 @@ import sgdmft as sg
 from sgdmft import cli, plotting, reports
 from sgdmft.errors import InvalidArgument, NotConverged
 from sgdmft.reports import correlations, learning_curves, page
-from sgdmft.reports.section import Figure, Section, Table, descent, html, side_by_side
+from sgdmft.reports.section import Figure, Section, Table, html
 
 SMALL = {"fractions": (1.0, 0.2)}
 
@@ -87,7 +86,10 @@ def test_texts_are_escaped_unless_they_are_markup():
 
 
 def test_near_the_threshold_small_batches_are_faster():
-    runs = [learning_curves.near_threshold(descent(0.15, fraction)) for fraction in (1.0, 0.5, 0.2, 0.1)]
+    runs = [
+        learning_curves.near_threshold(sg.GradientDescent(0.15).at_fraction(fraction))
+        for fraction in (1.0, 0.5, 0.2, 0.1)
+    ]
     taus = [sg.relaxation_time(run, 0.1) for run in runs]
     assert all(np.diff(taus) < 0), "as the report's text says"
     assert taus[0] > 3 * taus[-1]
@@ -160,36 +162,6 @@ def test_unknown_section_and_used_folder_are_refused(tmp_path, capsys):
     (tmp_path / "precious").write_text("x")
     assert cli.main(["reproduce", "-o", str(tmp_path)]) == cli.INVALID
     assert "exists already" in capsys.readouterr().err
-
-
-def test_side_by_side_returns_in_order_and_stops_the_others_on_failure():
-    assert side_by_side({"a": (1, lambda progress: 1), "b": (5, lambda progress: 2)}) == {"a": 1, "b": 2}
-
-    started, stopped = threading.Event(), []
-
-    def endless(progress):
-        try:
-            started.set()
-            while True:
-                progress(0, 1, "")
-        except KeyboardInterrupt:
-            stopped.append(True)
-            raise
-
-    def failing(progress):
-        started.wait()
-        raise NotConverged("no")
-
-    with pytest.raises(NotConverged):
-        side_by_side({"a": (1, endless), "b": (5, failing)}, workers=2)
-    assert stopped == [True]
-
-
-def test_an_interrupted_run_interrupts_its_section():
-    run = sg.solve(sg.GaussianLeastSquares(alpha=2.0), sg.GradientDescent(0.1), steps=3)
-    run.dataset.attrs["status"] = "INTERRUPTED"
-    with pytest.raises(KeyboardInterrupt):
-        side_by_side({"a": (1, lambda progress: run)})
 
 
 def test_a_quick_report_is_on_the_talk_alone():

@@ -59,7 +59,7 @@ def test_pictures():
 
 def test_phases_of_the_target_model():
     """Columns: y = 0.5 and 1; broken symmetry lowers the threshold, to at most one equation per unknown."""
-    symmetric, broken, breaking = phase_diagram._target_phases(np.array([0.5, 1.0]), 1, lambda *_: None)
+    symmetric, broken, breaking = np.transpose([phase_diagram._phases(y, 1) for y in (0.5, 1.0)])
     assert symmetric == pytest.approx([1 / 0.75, 1 / 1.5])
     assert broken == pytest.approx([1.0, 0.64559], abs=1e-4)
     assert np.isnan(breaking[0])

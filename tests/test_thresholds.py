@@ -1,5 +1,8 @@
 """Sweeps of relaxation times and recovery thresholds: accuracy, placement, cache, interruption, the physics."""
 
+import json
+import os
+import signal
 import threading
 
 import numpy as np
@@ -7,8 +10,7 @@ import pytest
 
 import sgdmft as sg
 from sgdmft.errors import FitRefused, InvalidArgument
-from sgdmft.thresholds import relaxation, store
-from sgdmft.thresholds.store import Store, default_folder
+from sgdmft.thresholds import relaxation
 
 MODEL = sg.GaussianLeastSquares(alpha=1.0)
 GD = sg.GradientDescent(learning_rate=0.1)
@@ -75,81 +77,114 @@ def test_results_are_kept(tmp_path, count):
     assert len(count) == 2
 
 
-def test_damaged_and_foreign_entries_are_no_results(tmp_path):
-    store = Store(tmp_path)
-    store.put({"a": 1}, {"time": 2.0})
-    (file,) = tmp_path.rglob("*.json")
-    text = file.read_text()
-    file.write_text(text[:-3])
-    assert store.get({"a": 1}) is None
-    file.write_text(text.replace('"a": 1', '"a": 2'))
-    assert store.get({"a": 1}) is None
-    store.put({"a": 1}, {"time": 3.0})
-    assert store.get({"a": 1}) == {"time": 3.0}
-    assert Store(False).get({"a": 1}) is None
-
-
-def test_results_of_another_revision_are_no_results(tmp_path, monkeypatch):
-    Store(tmp_path).put({"a": 1}, {"time": 2.0})
-    assert Store(tmp_path).get({"a": 1}) == {"time": 2.0}
-    monkeypatch.setattr(store, "REVISION", store.REVISION + 1)
-    assert Store(tmp_path).get({"a": 1}) is None
-
-
 def test_revision_of_the_cache_is_that_of_the_numbers(tmp_path):
     """Fails when the solver gives other numbers than those that caches of this revision hold."""
     times = sg.relaxation_times(MODEL, GD, [2.2], start=START, steps=1000, cache=tmp_path).times
     minibatch = sg.relaxation_times(MODEL, sg.SGD(0.1, 0.2), [2.2], start=START, steps=1000, cache=tmp_path).times
     growth = sg.growth(sg.GaussianLeastSquares(alpha=2.0), GD, steps=2048, cache=tmp_path).log_growth[-1]
-    remedy = "If this change is meant, raise REVISION in thresholds/store.py and enter it in CHANGELOG.md."
+    remedy = "If this change is meant, raise REVISION in sweeps/store.py and enter it in CHANGELOG.md."
     assert [*times, *minibatch, growth] == pytest.approx([768.06873, 285.974526, 2.93206499], rel=1e-6), remedy
 
 
-def test_folder_of_the_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("SGDMFT_CACHE", str(tmp_path / "here"))
-    assert default_folder() == tmp_path / "here"
-    monkeypatch.delenv("SGDMFT_CACHE")
-    assert default_folder().name == "sgdmft"
-    (tmp_path / "file").touch()
-    with pytest.raises(InvalidArgument, match="SGDMFT_CACHE"):
-        Store(tmp_path / "file").put({"a": 1}, {})
-
-
-def test_interruption_keeps_what_was_computed(tmp_path, count, monkeypatch):
-    """The third run is interrupted; the second call computes that one alone."""
-    counted, stopped = relaxation.solve, threading.Event()
-
-    def interrupted(model, *args, **options):
-        if model.alpha == 3.0 and not stopped.is_set():
-            stopped.set()
-            raise KeyboardInterrupt
-        return counted(model, *args, **options)
-
-    monkeypatch.setattr(relaxation, "solve", interrupted)
-    options = {"start": START, "steps": 300, "cache": tmp_path, "workers": 1}
-    with pytest.raises(KeyboardInterrupt):
-        sg.relaxation_times(MODEL, GD, [2.6, 2.8, 3.0], **options)
-    assert count == [2.6, 2.8]
-    sg.relaxation_times(MODEL, GD, [2.6, 2.8, 3.0], **options)
-    assert count == [2.6, 2.8, 3.0]
-
-
-def test_ctrl_c_stops_the_runs_of_other_threads(monkeypatch):
-    interruption = relaxation.Interruption()
-    setting = relaxation.Setting(
-        model=MODEL, algorithm=GD, start=START, level=0.01, steps=10**6, method=relaxation.METHOD
-    )
-    runs = relaxation.Runs(setting, Store(False), interruption, workers=2)
+def press_ctrl_c_at(interrupted, monkeypatch):
+    """Let Ctrl-C be pressed as the run at that alpha begins, which then would take a minute."""
     solve = relaxation.solve
 
-    def failing(model, *args, **options):
-        if model.alpha == 1.5:
-            raise KeyboardInterrupt
-        return solve(model, *args, **options)
+    def pressed(model, *args, steps, **options):
+        if model.alpha == interrupted:
+            os.kill(os.getpid(), signal.SIGINT)
+            steps, options["start"] = 10**6, sg.Start(magnetization=0.0)
+        return solve(model, *args, steps=steps, **options)
 
-    monkeypatch.setattr(relaxation, "solve", failing)
-    with pytest.raises(KeyboardInterrupt):  # alpha = 1.2 alone would take minutes
-        runs.add([1.5, 1.2])
+    monkeypatch.setattr(relaxation, "solve", pressed)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_ctrl_c_keeps_what_is_complete(workers, tmp_path, count):
+    """The run at alpha = 3 is interrupted; the second call computes what is missing, and no part is taken for a result."""
+    arguments, options = (MODEL, GD, [2.6, 2.8, 3.0]), {"start": START, "steps": 300, "cache": tmp_path}
+    with pytest.MonkeyPatch.context() as patch:
+        press_ctrl_c_at(3.0, patch)
+        with pytest.raises(KeyboardInterrupt):
+            sg.relaxation_times(*arguments, workers=workers, **options)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert sorted(count) == [2.6, 2.8, 3.0]
+    kept = len(list(tmp_path.rglob("*.json")))
+    assert kept <= 2
+    assert kept == 2 or workers > 1
+    found = sg.relaxation_times(*arguments, **options)
+    assert len(count) == 6 - kept
+    assert (found.times == sg.relaxation_times(*arguments, **options | {"cache": False}).times).all()
+
+
+def test_a_set_token_stops_an_analysis_and_keeps_nothing_of_it(tmp_path):
+    cancel = threading.Event()
+    cancel.set()
+    options = {"cancel": cancel, "cache": tmp_path}
+    slow = {"start": sg.Start(magnetization=0.0), "steps": 10**6}
+    for analysis in (
+        lambda: sg.relaxation_times(MODEL, GD, [1.2, 1.5], **slow, **options),
+        lambda: sg.recovery_threshold(MODEL, GD, alphas=(1.0, 1.5), **slow, **options),
+        lambda: sg.growth(MODEL, GD, steps=10**6, **options),
+        lambda: sg.linear_threshold(MODEL, GD, alphas=(0.9, 1.2), steps=10**6, **options),
+        lambda: sg.recovery_steps(MODEL, GD, [1.2], {20: 2}, **slow, **options),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            analysis()
+    for file in tmp_path.rglob("*.json"):  # none but the short first runs of `growth`, and those whole
+        kept = json.loads(file.read_text())
+        assert kept["parameters"]["what"] == "growth"
+        assert 2 ** (len(kept["result"]["log_growth"]) - 1) == kept["parameters"]["steps"] < 10**6
+
+
+def test_what_progress_raises_ends_an_analysis():
+    def failing(done, total, label):
+        raise ZeroDivisionError(label)
+
+    threads = threading.active_count()
+    with pytest.raises(ZeroDivisionError, match="relaxation times"):
+        sg.relaxation_times(
+            MODEL, GD, [1.2, 1.5], start=sg.Start(magnetization=0.0), steps=10**6, cache=False, progress=failing
+        )
+    assert threading.active_count() == threads
+
+
+class Unnamed(sg.Batches):
+    """A scheme of a user's own, without a text form."""
+
+    def __init__(self, fraction):
+        self.fraction = fraction
+
+    def fractions(self, steps):
+        return np.full(steps, self.fraction)
+
+    def reselection(self, t, s):
+        return np.ones_like(s)
+
+    def sampler(self, samples, steps, rng):
+        yield from sg.Bernoulli(self.fraction).sampler(samples, steps, rng)
+
+    @classmethod
+    def examples(cls):
+        return [cls(0.3)]
+
+
+del sg.Batches.registry["Unnamed"]  # other test modules go through the registry
+
+
+def test_a_scheme_without_a_text_form_is_refused_a_store_and_nothing_else(tmp_path, count):
+    arguments = (MODEL, sg.Descent(learning_rate=0.1, batches=Unnamed(0.3)), [2.8])
+    found = sg.relaxation_times(*arguments, start=START, steps=300, cache=False)
+    same = sg.relaxation_times(MODEL, sg.SGD(0.1, 0.3), [2.8], start=START, steps=300, cache=False)
+    assert found.times == pytest.approx(same.times, rel=1e-9)
+    assert len(count) == 2
+    with pytest.raises(InvalidArgument, match="has no text form"):
+        sg.relaxation_times(*arguments, start=START, steps=300, cache=tmp_path)
+    assert len(count) == 2, "refused before the run, not after it"
+
+
+def test_no_alphas_have_no_times():
+    assert sg.relaxation_times(MODEL, GD, [], cache=False).times.shape == (0,)
 
 
 def test_invalid_sweeps():
@@ -186,6 +221,11 @@ def test_an_unstable_learning_rate_is_named():
         sg.recovery_threshold(MODEL, sg.SGD(0.1, 0.05), start=START, steps=200, cache=False)
     assert caught.value.provisional.fit is None
     assert np.isinf(caught.value.provisional.data.times).all()
+
+
+def test_a_misspelt_argument_names_the_function():
+    with pytest.raises(TypeError, match=r"recovery_threshold\(\) got an unexpected keyword argument 'stert'"):
+        sg.recovery_threshold(MODEL, GD, stert=START)
 
 
 def test_invalid_windows():

@@ -6,8 +6,8 @@ A long function has an argument `progress`, which is
     True                             a bar with the time left, drawn by rich (lines of text where there is no terminal);
     callable(done, total, label)     called a few times a second with the work done and the total work, in any one unit.
 
-Work is what time is spent on: a dense step t costs t^2, so step t of T is t^3/T^3 of the work. A callable may raise
-`KeyboardInterrupt`: the run then stops as on Ctrl-C and returns what it has with `Status.INTERRUPTED`.
+Work is what time is spent on: a dense step t costs t^2, so step t of T is t^3/T^3 of the work. What a callable raises
+ends the run, as any error does.
 
 Whoever does the work writes
 
@@ -73,7 +73,7 @@ class Reporter:
 def reporter(progress: Progress, label: str) -> Reporter:
     """A context manager with `.update(done, total)` for the argument `progress` of a long function."""
     if progress is False:
-        return Reporter(_silent, label, _nothing)
+        return Reporter(_nothing, label, _nothing)
     if progress is True:
         bar = _Bar() if sys.stderr.isatty() else _Lines()
         return Reporter(bar.report, label, bar.close)
@@ -99,33 +99,26 @@ class Parts:
     ['38% theory', '75% theory']
     """
 
-    def __init__(self, progress: Callable[[float, float, str], None] | None, weights: Mapping[str, float]) -> None:
+    def __init__(self, progress: Callable[[float, float, str], None] | None, weights: Mapping[Any, float]) -> None:
         self._progress = progress
         self._weights = dict(weights)
         self._fractions = dict.fromkeys(weights, 0.0)
         self._lock = threading.Lock()
-        self._stopped = False
 
-    def __getitem__(self, label: str) -> Callable[[float, float, str], None]:
+    def __getitem__(self, label: Any) -> Callable[[float, float, str], None]:
         """The callable to hand to the part as its `progress`."""
         return lambda done, total, _label: self._set(label, done / total if total > 0 else 0.0)
 
-    def finish(self, label: str) -> None:
+    def finish(self, label: Any) -> None:
         """Count a part as finished, whatever it reported."""
         self._set(label, 1.0)
 
-    def stop(self) -> None:
-        """Ask every running part to stop: its next report raises `KeyboardInterrupt` there."""
-        self._stopped = True
-
-    def _set(self, label: str, fraction: float) -> None:
+    def _set(self, label: Any, fraction: float) -> None:
         with self._lock:
             self._fractions[label] = max(self._fractions[label], min(fraction, 1.0))
             done = sum(weight * self._fractions[key] for key, weight in self._weights.items())
             if self._progress is not None:
-                self._progress(done, sum(self._weights.values()), label)
-        if self._stopped:
-            raise KeyboardInterrupt
+                self._progress(done, sum(self._weights.values()), str(label))
 
 
 class _Bar:
@@ -167,9 +160,5 @@ class _Lines:
         pass
 
 
-def _silent(done: float, total: float, label: str) -> None:
-    pass
-
-
-def _nothing() -> None:
+def _nothing(*report: object) -> None:
     pass

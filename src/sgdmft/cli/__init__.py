@@ -2,8 +2,8 @@
 
 To add a command: a module with one function (its docstring is the help), and one line in `_COMMANDS`.
 
-Exit codes: 0 done; 2 an error in what was asked; 3 the run diverged (what was computed is saved); 130 interrupted
-(likewise).
+Exit codes: 0 done; 2 an error in what was asked; 3 the run diverged, 130 it was interrupted (the part of a trajectory
+that was computed is saved).
 """
 
 from __future__ import annotations

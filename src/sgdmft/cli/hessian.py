@@ -37,18 +37,21 @@ def hessian(
     """
     import sgdmft as sg
     from sgdmft import landscape
+    from sgdmft.sweeps import uninterrupted
 
     given = call.read(file, flags)
     call.check_output(output, overwrite)
     if flags.two_time is None:
         given = replace(given, save=sg.Save(two_time=12))
-    theory = sg.solve(given.model, given.algorithm, method=theory_method(given), progress=not quiet, **given.common)
+    theory = uninterrupted(
+        sg.solve(given.model, given.algorithm, method=theory_method(given), progress=not quiet, **given.common)
+    )
     table = landscape.evolution(theory)
     if size is not None or given.simulation:
         probe = sg.simulation.Probe(extremes=2)
         options = simulation_options(given, default_size=200, size=size, samples=samples, seed=seed)
         asked = given.common | {"save": replace(given.save, observe=probe)}
-        sg.simulate(given.model, given.algorithm, progress=not quiet, **asked, **options)
+        uninterrupted(sg.simulate(given.model, given.algorithm, progress=not quiet, **asked, **options))
         seen = [probe.mean(int(time)) if any(key[0] == time for key in probe.found) else (np.nan, np.nan)
                 for time in theory.two_time]  # fmt: skip
         for name, column in zip(("lowest", "lowest_error"), np.transpose(seen), strict=True):

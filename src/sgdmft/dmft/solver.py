@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
 
 from sgdmft.algorithms import Descent
 from sgdmft.dmft.checkpoint import Checkpoint, Clock
@@ -19,6 +15,7 @@ from sgdmft.parameters import content_key
 from sgdmft.progress import Progress, reporter
 from sgdmft.run.request import Recovered, Request, Save
 from sgdmft.selfenergy import SelfEnergy
+from sgdmft.sweeps import interruptible
 from sgdmft.trajectory import Status, Trajectory, provenance
 
 _CHUNK_SECONDS = 0.1  # between two looks at progress, interruption and checkpoints
@@ -64,7 +61,7 @@ def solve(
     checkpoint : Checkpoint or None
         Save the state of a long run on disk, and continue from it.
     cancel : threading.Event or None
-        When it is set, the run stops and returns what it has, with `Status.INTERRUPTED`.
+        When it is set, the run stops and returns what it has, with `Status.INTERRUPTED`; so it does on Ctrl-C.
 
     Returns
     -------
@@ -93,7 +90,7 @@ def solve(
         run.restore(state)
     clock = Clock(checkpoint.seconds) if checkpoint else None
     steps_at_once = 64
-    with reporter(progress, f"{type(method).__name__.lower()} theory") as report, _interruptible(cancel) as stopped:
+    with reporter(progress, f"{type(method).__name__.lower()} theory") as report, interruptible(cancel) as stopped:
         while not run.ended and not stopped():
             began, t = time.perf_counter(), run.t
             run.advance(steps_at_once)
@@ -138,27 +135,3 @@ def cheapest(request: Request) -> Method:
     one, two = dense.estimate(request), compressed.estimate(request)
     fits = one.memory <= dense.memory_limit
     return dense if fits and one.seconds <= two.seconds else compressed
-
-
-@contextmanager
-def _interruptible(cancel: threading.Event | None) -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a flag that is looked at between chunks; the second one acts at once."""
-    asked = cancel or threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-    previous = signal.getsignal(signal.SIGINT)
-
-    def handler(number: int, frame: Any) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    if previous is None:  # not installed from Python: leave it alone
-        yield asked.is_set
-        return
-    signal.signal(signal.SIGINT, handler)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, previous)

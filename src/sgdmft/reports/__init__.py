@@ -1,7 +1,7 @@
 """The report of `sgdmft reproduce`: one module per section, one page, one folder.
 
 To add a section: a module with `build(quick, progress) -> Section`, and one line in `SECTIONS`. A section's `progress`
-is a callable of `sgdmft.progress`; runs of one section go side by side with `sgdmft.reports.section.side_by_side`.
+is a callable of `sgdmft.progress`; runs of one section go side by side with `sgdmft.sweeps.side_by_side`.
 """
 
 from __future__ import annotations

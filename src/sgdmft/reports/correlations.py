@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 import sgdmft as sg
 from sgdmft import parameters, plotting
-from sgdmft.reports.section import Figure, Section, descent, html, side_by_side
+from sgdmft.reports.section import Figure, Section, html
+from sgdmft.sweeps import side_by_side
 
 
 def build(
@@ -30,11 +31,11 @@ def build(
     lags = np.unique(np.geomspace(1, steps, 60).astype(int))
     times = np.unique(np.concatenate([[0], waiting, *(lags + t for t in waiting)]))
     model, start = sg.GaussianLeastSquares(alpha=alpha), sg.Start(magnetization=magnetization)
-    save = sg.Save(two_time=times[times <= steps].tolist())
+    descent, save = sg.GradientDescent(learning_rate), sg.Save(two_time=times[times <= steps].tolist())
     jobs = {
         f"correlations, b = {fraction:g}": (
             1.0,
-            partial(sg.solve, model, descent(learning_rate, fraction), steps=steps, start=start, save=save),
+            partial(sg.solve, model, descent.at_fraction(fraction), steps=steps, start=start, save=save),
         )
         for fraction in fractions
     }

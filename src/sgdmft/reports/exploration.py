@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 import sgdmft as sg
 from sgdmft import aging, landscape, parameters, plotting
-from sgdmft.reports.section import Figure, Section, Table, descent, html, side_by_side
+from sgdmft.reports.section import Figure, Section, Table, html
+from sgdmft.sweeps import side_by_side
 
 
 def build(
@@ -33,12 +34,13 @@ def build(
     short = 40 if quick else 200
     seen = sorted({0, *np.unique(np.geomspace(1, short, 12).astype(int)).tolist()})
     model, start, looks = sg.GaussianLeastSquares(alpha=recovery_alpha), sg.Start(magnetization=0.0), [0, 2, 10]
-    noisy, probe = descent(learning_rate, 0.2), sg.simulation.Probe(extremes=None)
+    descent = sg.GradientDescent(learning_rate)
+    noisy, probe = descent.at_fraction(0.2), sg.simulation.Probe(extremes=None)
     jobs: dict[str, tuple[float, Callable]] = {
         f"aging, b = {fraction:g}": (
             1.0,
             partial(
-                sg.solve, glass, descent(learning_rate, fraction), steps=steps,
+                sg.solve, glass, descent.at_fraction(fraction), steps=steps,
                 method=sg.Compressed(tolerance=1e-8), save=sg.Save(two_time=aging.times(steps, lags_per_decade=6)),
             ),
         )
@@ -46,7 +48,7 @@ def build(
     }  # fmt: skip
     jobs |= {
         f"two runs, b = {fraction:g}": (
-            0.3, partial(sg.solve, glass, descent(learning_rate, fraction), steps=short, save=sg.Save(replicas=2))
+            0.3, partial(sg.solve, glass, descent.at_fraction(fraction), steps=short, save=sg.Save(replicas=2))
         )
         for fraction in fractions[1:]
     }  # fmt: skip
@@ -54,7 +56,7 @@ def build(
         f"two runs of finite size, b = {fraction:g}": (
             0.5,
             partial(
-                sg.simulate, glass, descent(learning_rate, fraction), steps=short, size=size, samples=samples,
+                sg.simulate, glass, descent.at_fraction(fraction), steps=short, size=size, samples=samples,
                 save=sg.Save(two_time=seen, replicas=2), workers=1,
             ),
         )

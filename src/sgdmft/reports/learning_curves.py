@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import sgdmft as sg
 from sgdmft import parameters, plotting
-from sgdmft.progress import Progress
-from sgdmft.reports.section import Figure, Section, Table, descent, html, side_by_side
+from sgdmft.reports.section import Figure, Section, Table, html
+from sgdmft.sweeps import side_by_side
 
 FRACTIONS = (1.0, 0.5, 0.2, 0.1)
 _NEAR_STOP = 1e-4
@@ -29,7 +30,8 @@ def build(
     """The section; `size` and `samples` default to 200 and 16, with `quick` to 120 and 8; each b has its own samples."""
     size, samples = size or (120 if quick else 200), samples or (8 if quick else 16)
     model, start = sg.GaussianLeastSquares(alpha=alpha), sg.Start(magnetization=magnetization)
-    algorithms = {fraction: descent(learning_rate, fraction) for fraction in fractions}
+    descent = sg.GradientDescent(learning_rate)
+    algorithms = {fraction: descent.at_fraction(fraction) for fraction in fractions}
     options = {"size": size, "samples": samples, "dtype": "float32", "workers": 1}
     save = sg.Save(two_time=0)
     jobs = {}
@@ -115,11 +117,11 @@ def build(
     )
 
 
-def near_threshold(algorithm: sg.Descent, progress: Progress = False) -> sg.Trajectory:
+def near_threshold(algorithm: sg.Descent, **options: Any) -> sg.Trajectory:
     """Theory at smaller alpha and m_0, where the batch size decides."""
     model, start = sg.GaussianLeastSquares(alpha=1.6), sg.Start(magnetization=0.1)
     save, stop = sg.Save(two_time=0), sg.Recovered(distance=_NEAR_STOP)
-    return sg.solve(model, algorithm, steps=3000, start=start, save=save, stop=stop, progress=progress)
+    return sg.solve(model, algorithm, steps=3000, start=start, save=save, stop=stop, **options)
 
 
 def _row(fraction: float, theory: sg.Trajectory, near: sg.Trajectory, found: sg.Comparison) -> list[str]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 import sgdmft as sg
 from sgdmft import plotting
 from sgdmft.reports.recovery import threshold
-from sgdmft.reports.section import Figure, Section, Table, descent, html, side_by_side
+from sgdmft.reports.section import Figure, Section, Table, html
 from sgdmft.statics import bayes_overlap, equilibrium, inference_thresholds, satisfiability, spectral_overlap
+from sgdmft.sweeps import side_by_side
 
 _SPECTRAL = "spectral estimate"
 _SAMPLES = 10
+_ALPHAS = (0.25, 0.6, 1.0, 1.5, 2.0, 2.75)  # of the spectral estimates
 
 
 def build(
@@ -32,21 +35,20 @@ def build(
     """The section; thresholds of descent from relaxation times of up to `steps`, by default 5000, with `quick` 1000."""
     steps = steps or (1000 if quick else 5000)
     size = size or (80 if quick else 200)
-    start = sg.Start(magnetization=magnetization)
+    descent, start = sg.GradientDescent(learning_rate), sg.Start(magnetization=magnetization)
     targets = np.linspace(0.35, 1.5, 8 if quick else 24)
-    jobs: dict[str, tuple[float, Callable]] = {
-        f"relaxation times, b = {fraction:g}": (
-            1.0,
-            partial(
-                threshold, descent(learning_rate, fraction), start, level=level, steps=steps, window=(steps / 30, steps)
-            ),
-        )
-        for fraction in (1.0, batch_fraction)
-    }
-    jobs["spectral estimates"] = (0.5, partial(_spectral_points, size))
-    jobs["satisfiability"] = (1.0, partial(_target_phases, targets, 2 if quick else 3))
-    found = side_by_side(jobs, progress)
-    *descents, points, phases = found.values()
+    jobs: dict[str, tuple[float, Callable]] = {}
+    for fraction in (1.0, batch_fraction):
+        algorithm, window = descent.at_fraction(fraction), (steps / 30, steps)
+        work = partial(threshold, algorithm, start, level=level, steps=steps, window=window)
+        jobs[f"relaxation times, b = {fraction:g}"] = 1.0, work
+    for alpha in _ALPHAS:
+        jobs[f"spectral estimates, alpha = {alpha:g}"] = 0.5 / len(_ALPHAS), partial(_spectral_overlaps, alpha, size)
+    for target in targets:
+        jobs[f"satisfiability, y = {target:g}"] = 1 / len(targets), partial(_phases, target, 2 if quick else 3)
+    found = list(side_by_side(jobs, progress).values())
+    descents, squares, phases = found[:2], np.array(found[2 : -len(targets)]), np.transpose(found[-len(targets) :])
+    points = np.array(_ALPHAS), squares.mean(axis=1), squares.std(axis=1, ddof=1) / math.sqrt(_SAMPLES)
     limits = inference_thresholds()
     weak, exact = limits.weak_information, limits.exact_information
     thresholds = {
@@ -132,31 +134,19 @@ def _overlaps() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     }
 
 
-def _spectral_points(size: int, progress: Callable[..., None]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Alphas, mean squared overlaps of spectral estimates in simulation, and their standard errors."""
+def _spectral_overlaps(alpha: float, size: int, **_: Any) -> list[float]:
+    """Squared overlaps of spectral estimates in simulation."""
     from sgdmft.simulation import Instance, spectral_estimate
 
-    alphas = np.array([0.25, 0.6, 1.0, 1.5, 2.0, 2.75])
-    squares = np.empty((len(alphas), _SAMPLES))
-    for i, alpha in enumerate(alphas):
-        for k in range(_SAMPLES):
-            instance = Instance(sg.GaussianLeastSquares(alpha=float(alpha)), size, seed=11, sample=k)
-            squares[i, k] = (spectral_estimate(instance) @ instance.signal / size) ** 2
-            progress(i * _SAMPLES + k + 1, squares.size, "spectral estimates")
-    return alphas, squares.mean(axis=1), squares.std(axis=1, ddof=1) / math.sqrt(_SAMPLES)
+    instances = (Instance(sg.GaussianLeastSquares(alpha=alpha), size, seed=11, sample=k) for k in range(_SAMPLES))
+    return [float(spectral_estimate(instance) @ instance.signal / size) ** 2 for instance in instances]
 
 
-def _target_phases(targets: np.ndarray, levels: int, progress: Callable[..., None]) -> np.ndarray:
-    """Satisfiability thresholds (symmetric, broken) and the instability of replica symmetry; shape (3, targets)."""
-    table = np.full((3, len(targets)), math.nan)
-    for i, target in enumerate(targets):
-        model = sg.GaussianLeastSquares(alpha=1.0, labels=sg.ConstantTarget(float(target)))
-        table[0, i] = satisfiability(model).alpha
-        table[1, i] = satisfiability(model, levels=levels).alpha
-        breaking = 1.0 / (4.0 * target**2)
-        table[2, i] = breaking if breaking < table[1, i] else math.nan
-        progress(i + 1, len(targets), "satisfiability")
-    return table
+def _phases(target: float, levels: int, **_: Any) -> tuple[float, float, float]:
+    """Satisfiability thresholds (symmetric, broken) and the instability of replica symmetry."""
+    model = sg.GaussianLeastSquares(alpha=1.0, labels=sg.ConstantTarget(float(target)))
+    broken, breaking = satisfiability(model, levels=levels).alpha, 1.0 / (4.0 * target**2)
+    return satisfiability(model).alpha, broken, breaking if breaking < broken else math.nan
 
 
 def _dataset(targets: np.ndarray, phases: np.ndarray, points: tuple, size: int):

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 import sgdmft as sg
 from sgdmft import parameters, plotting
-from sgdmft.reports.section import Figure, Section, Table, descent, html, side_by_side
+from sgdmft.reports.section import Figure, Section, Table, html
+from sgdmft.sweeps import side_by_side
 from sgdmft.thresholds import threshold_table
 
 FRACTIONS = (1.0, 0.5, 0.2, 0.1)
@@ -42,27 +43,20 @@ def build(
     shortest = shortest or steps / 30
     lengths = lengths or ((1024,) if quick else (1024, 4096))
     longest = max(lengths) if quick else 4 * max(lengths)
-    model = sg.GaussianLeastSquares(alpha=1.0)
+    model, descent = sg.GaussianLeastSquares(alpha=1.0), sg.GradientDescent(learning_rate)
     jobs = {}
     for fraction in fractions:
-        algorithm = descent(learning_rate, fraction)
+        algorithm = descent.at_fraction(fraction)
         for m in starts:
-            work = partial(
-                threshold,
-                algorithm,
-                sg.Start(magnetization=m),
-                level=level,
-                steps=steps,
-                window=(shortest, steps),
-                cache=cache,
-            )
+            start, window = sg.Start(magnetization=m), (shortest, steps)
+            work = partial(threshold, algorithm, start, level=level, steps=steps, window=window, cache=cache)
             jobs[f"thresholds, b = {fraction:g}, start {m:g}"] = (steps, work)
         for length in lengths:
             work = partial(sg.linear_threshold, model, algorithm, steps=length, workers=1, tolerance=0.04, cache=cache)
             jobs[f"growth, b = {fraction:g}, {length} steps"] = (2 * length, work)
     for alpha in GROWTH_ALPHAS:
         at = sg.GaussianLeastSquares(alpha=alpha)
-        work = partial(sg.growth, at, descent(learning_rate, 1.0), steps=longest, cache=cache)
+        work = partial(sg.growth, at, descent, steps=longest, cache=cache)
         jobs[f"growth, alpha = {alpha:g}"] = (longest, work)
     found = iter(side_by_side(jobs, progress).values())
     answers: list[sg.RecoveryThreshold] = []
@@ -128,16 +122,10 @@ def build(
     )
 
 
-def threshold(
-    algorithm: sg.Descent,
-    start: sg.Start,
-    *,
-    progress: Callable[[float, float, str], None],
-    **options: Any,
-) -> sg.RecoveryThreshold:
+def threshold(algorithm: sg.Descent, start: sg.Start, **options: Any) -> sg.RecoveryThreshold:
     """The recovery threshold of one algorithm and start, on one thread; a refusal is an answer too."""
     model = sg.GaussianLeastSquares(alpha=1.0)
-    (answer,) = sg.recovery_thresholds(model, [algorithm], [start], workers=1, progress=progress, **options)
+    (answer,) = sg.recovery_thresholds(model, [algorithm], [start], workers=1, **options)
     return answer
 
 
@@ -188,16 +176,13 @@ def _margin(alphas: np.ndarray, fractions: np.ndarray, learning_rate: float) -> 
     return np.array(limits, dtype=float) / learning_rate - 1.0
 
 
-def _fraction(answer: sg.RecoveryThreshold) -> float:
-    return float(answer.data.setting.algorithm.batches.fractions(1)[0])
-
-
 def _ordering(answers: Sequence[sg.RecoveryThreshold]) -> str:
     """What the fits say on whether SGD recovers at smaller alpha, and no more than that."""
     by_start: dict[float, dict[float, sg.PowerLaw]] = {}
     for answer in answers:
         if answer.fit is not None:
-            by_start.setdefault(answer.data.setting.start.magnetization, {})[_fraction(answer)] = answer.fit
+            setting = answer.data.setting
+            by_start.setdefault(setting.start.magnetization, {})[setting.algorithm.batch_fraction] = answer.fit
     parts = []
     for m, fits in by_start.items():
         if 1.0 in fits:
@@ -213,7 +198,7 @@ def _ordering(answers: Sequence[sg.RecoveryThreshold]) -> str:
 
 
 def _row(answer: sg.RecoveryThreshold) -> list[str]:
-    head = [f"{_fraction(answer):g}", f"{answer.data.setting.start.magnetization:g}"]
+    head = [f"{answer.data.setting.algorithm.batch_fraction:g}", f"{answer.data.setting.start.magnetization:g}"]
     fit = answer.fit
     if fit is None:
         return [*head, "refused", answer.problem.split(". ")[0], "", "", "", ""]

@@ -12,7 +12,8 @@ from markupsafe import Markup
 
 import sgdmft as sg
 from sgdmft import parameters, plotting
-from sgdmft.reports.section import Figure, Section, Table, html, side_by_side
+from sgdmft.reports.section import Figure, Section, Table, html
+from sgdmft.sweeps import side_by_side
 
 ALPHAS = (2.0, 2.1, 2.2, 2.35, 2.5, 3.0)
 FRACTIONS = (0.5, 0.2, 0.1)
@@ -67,8 +68,11 @@ def build(
         )
         for seed, (name, algorithm) in enumerate(curves.items())
     }  # fmt: skip
-    theories = {name: sg.solve(model, algorithm, **common) for name, algorithm in curves.items()}
+    jobs |= {
+        f"theory, {name}": (0.1, partial(sg.solve, model, algorithm, **common)) for name, algorithm in curves.items()
+    }
     results = side_by_side(jobs, progress)
+    theories = {name: results[f"theory, {name}"] for name in curves}
     data = {name: results[f"simulation, {name}"] for name in curves}
     times = {key: results[f"{key[2]}, alpha = {key[0]:g}, b = {key[1]:g}"] for key in _grid(alphas, fractions)}
     comparisons = {name: sg.compare(theories[name], data[name]) for name in curves}
@@ -141,25 +145,11 @@ def build(
 
 
 def relaxation(
-    alpha: float,
-    algorithm: sg.Descent,
-    start: sg.Start,
-    *,
-    level: float,
-    steps: int,
-    progress: Callable[[float, float, str], None] | None = None,
+    alpha: float, algorithm: sg.Descent, start: sg.Start, *, level: float, steps: int, **options: Any
 ) -> float:
     """Relaxation time of the talk's model: inf if the run does not get there, NaN if it diverges."""
-    run = sg.solve(
-        sg.GaussianLeastSquares(alpha=alpha),
-        algorithm,
-        steps=steps,
-        start=start,
-        save=sg.Save(two_time=0),
-        stop=sg.Recovered(distance=level),
-        strict=False,
-        progress=progress or False,
-    )
+    model, save, stop = sg.GaussianLeastSquares(alpha=alpha), sg.Save(two_time=0), sg.Recovered(distance=level)
+    run = sg.solve(model, algorithm, steps=steps, start=start, save=save, stop=stop, strict=False, **options)
     return math.nan if run.status is sg.Status.DIVERGED else sg.relaxation_time(run, level)
 
 

@@ -1,18 +1,12 @@
-"""What a section of the report is made of, and how its runs go side by side."""
+"""What a section of the report is made of."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
-
-from sgdmft.algorithms import SGD, Descent, GradientDescent
-from sgdmft.progress import Parts
-from sgdmft.trajectory import Status, Trajectory
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -69,52 +63,3 @@ class Section:
 def html(*fragments: str) -> list[str]:
     """Texts that the page takes as HTML."""
     return [Markup(fragment) for fragment in fragments]
-
-
-def descent(learning_rate: float, fraction: float) -> Descent:
-    """Gradient descent for b = 1, the talk's SGD for b < 1."""
-    if fraction == 1.0:
-        return GradientDescent(learning_rate=learning_rate)
-    return SGD(learning_rate=learning_rate, batch_fraction=fraction)
-
-
-def side_by_side(
-    jobs: Mapping[str, tuple[float, Callable[..., Any]]],
-    progress: Callable[[float, float, str], None] | None = None,
-    *,
-    workers: int | None = None,
-) -> dict[str, Any]:
-    """Run independent jobs on threads (their compiled loops release the interpreter lock) and return their results.
-
-    Parameters
-    ----------
-    jobs : label -> (expected work in any one unit, function with the keyword argument `progress`)
-        Started from the largest to the smallest.
-    progress : callable of `sgdmft.progress`
-    workers : int, default the number of cores
-
-    When a job fails or is interrupted, or on Ctrl-C, the others are stopped and the error is raised. Run what takes time
-    here and not in the main thread, where `solve` and `simulate` answer Ctrl-C with what they have.
-    """
-    parts = Parts(progress, {label: work for label, (work, _) in jobs.items()})
-    order = sorted(jobs, key=lambda label: -jobs[label][0])
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        futures = {label: pool.submit(_job, jobs[label][1], parts, label) for label in order}
-        try:
-            wait(futures.values(), return_when=FIRST_EXCEPTION)
-            failed = [future for future in futures.values() if future.done() and future.exception()]
-            if failed:
-                failed[0].result()
-        except BaseException:
-            parts.stop()
-            pool.shutdown(cancel_futures=True)
-            raise
-        return {label: futures[label].result() for label in jobs}
-
-
-def _job(work: Callable[..., Any], parts: Parts, label: str) -> Any:
-    result = work(progress=parts[label])
-    if isinstance(result, Trajectory) and result.status is Status.INTERRUPTED:
-        raise KeyboardInterrupt
-    parts.finish(label)
-    return result

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -39,15 +39,10 @@ class Plan:
 
 @dataclass(slots=True)
 class Control:
-    """Shared by the samples of a run: nothing is needed beyond `horizon`, nothing at all once `cancelled`."""
+    """Shared by the samples of a run: nothing is needed beyond `horizon`, nothing at all once `stop` is set."""
 
     horizon: int
-    cancel: threading.Event | None = None
-    ended: bool = False
-
-    @property
-    def cancelled(self) -> bool:
-        return self.ended or (self.cancel is not None and self.cancel.is_set())
+    stop: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(slots=True)
@@ -87,7 +82,7 @@ def descend(risk: Risk, sample: int, plan: Plan, control: Control, record: Recor
     active = replicas  # the copies that exist by now; the kicked ones come in the order of their kicks
 
     for t in range(steps + 1):
-        if control.cancelled or t > control.horizon:
+        if control.stop.is_set() or t > control.horizon:
             return
         now = x[:active]
         if not np.einsum("ci,ci->c", now, now).max() / size <= plan.norm_limit:  # so that NaN counts as beyond

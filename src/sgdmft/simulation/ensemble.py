@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -22,9 +21,8 @@ from sgdmft.simulation.instance import Instance, precision
 from sgdmft.simulation.recorder import Recorder, mean_trajectory
 from sgdmft.simulation.risk import Needs, data_needs, risk_of
 from sgdmft.stability import stability_limit
+from sgdmft.sweeps import cores, on_threads
 from sgdmft.trajectory import Status, Trajectory
-
-_POLL = 0.1  # seconds between two looks at the progress of the samples
 
 
 def simulate(
@@ -83,7 +81,8 @@ def simulate(
     -------
     Trajectory
         kind 'simulation', each quantity with `<name>_error`. Ctrl-C returns the samples that are complete, or, if none
-        is, those that have started up to the step that all of them reached, with status INTERRUPTED.
+        is, those that have started up to the step that all of them reached, with status INTERRUPTED; it raises
+        `KeyboardInterrupt` if none has.
 
     Raises
     ------
@@ -120,11 +119,9 @@ def simulate(
     workers = _workers(needs, size, samples, workers, check.number("memory_limit", memory_limit, above=0.0), request)
 
     records: dict[int, Record] = {}
-    control = Control(horizon=steps, cancel=cancel)
+    control = Control(horizon=steps)
 
     def run(sample: int) -> None:
-        if control.cancelled:
-            return
         risk = risk_of(model, size, seed, sample, dtype=dtype)
         directions = signs(seed, sample, len(save.response), size)
         record = Record(Recorder(save, steps, size=size, reference=risk.signal, signs=directions))
@@ -132,27 +129,15 @@ def simulate(
         with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is caught by its norm
             descend(risk, sample, plan, control, record)
 
-    interrupted = False
-    pool = ThreadPoolExecutor(workers)
-    futures = [pool.submit(run, sample) for sample in range(samples)]
-    try:
-        with reporter(progress, f"simulation, {samples} samples of N = {size}") as report:
-            total = samples * plan.work()
-            running = set(futures)
-            while running:
-                finished, running = wait(running, timeout=_POLL, return_when=FIRST_EXCEPTION)
-                for future in finished:
-                    future.result()
-                if cancel is not None and cancel.is_set():
-                    interrupted = True
-                    break
-                report.update(sum(record.work for record in list(records.values())), total)
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        control.ended = True
-        pool.shutdown(wait=True, cancel_futures=True)
-
+    with reporter(progress, f"simulation, {samples} samples of N = {size}") as report:
+        total = samples * plan.work()
+        interrupted = not on_threads(
+            [partial(run, sample) for sample in range(samples)],
+            control.stop,
+            workers=workers,
+            cancel=cancel,
+            tell=lambda: report.update(sum(record.work for record in list(records.values())), total),
+        )
     if interrupted and not any(record.reached >= 0 for record in records.values()):
         raise KeyboardInterrupt
     attributes = {
@@ -217,7 +202,7 @@ def _workers(needs: Needs, size: int, samples: int, workers: int | None, limit: 
     kept = samples * 8.0 * (save.replicas * saved * (size + saved) + 3 * recorded)
     fit = int(max(limit - kept, 0.0) // needs.bytes)
     wanted = (
-        min(os.cpu_count() or 1, samples, max(fit, 1))
+        min(cores(), samples, max(fit, 1))
         if workers is None
         else min(check.integer("workers", workers, at_least=1), samples)
     )

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,9 +27,8 @@ from sgdmft.models import GaussianLeastSquares, Start
 from sgdmft.progress import Progress, reporter
 from sgdmft.run.request import Recovered, Save
 from sgdmft.simulation import simulate
-from sgdmft.thresholds.relaxation import Interruption, Setting, cores, side_by_side
-from sgdmft.thresholds.store import Store
-from sgdmft.trajectory import Status
+from sgdmft.sweeps import Store, side_by_side
+from sgdmft.thresholds.relaxation import Setting
 
 _BLOCK = 8  # runs between two visits to the disk
 
@@ -119,6 +120,7 @@ def recovery_steps(
     workers: int | None = None,
     cache: str | os.PathLike[str] | bool | None = None,
     progress: Progress = False,
+    cancel: threading.Event | None = None,
 ) -> RecoverySteps:
     """Steps at which independent runs of finite size recover the signal, at several alphas and sizes.
 
@@ -144,7 +146,7 @@ def recovery_steps(
     seed : int, default 0
     workers : int, default all cores
         Runs at a time.
-    cache, progress : as in `relaxation_times`
+    cache, progress, cancel : as in `relaxation_times`
 
     Returns
     -------
@@ -168,27 +170,19 @@ def recovery_steps(
         for size, count in samples.items()
     }
     seed = check.integer("seed", seed, at_least=0)
-    store, interruption, workers = Store(cache), Interruption(), workers or cores()
+    store = Store(cache)
     total = sum(count * size**3 for size, count in wanted.items()) * len(points)
     runs, done = {}, 0
     with reporter(progress, "recovery at finite size") as report:
         for size, count in wanted.items():
             rows = []
             for alpha in points:
-                key = setting.key(alpha) | {
-                    "what": "recovery steps",
-                    "steps": setting.steps,
-                    "size": size,
-                    "seed": seed,
-                }
+                key = partial(_key, setting, alpha, size, seed)
                 known: list[int] = (store.get(key) or {"recovery_steps": []})["recovery_steps"]
                 while len(known) < count:
                     block = range(len(known), min(len(known) + _BLOCK, count))
-
-                    def one(sample: int, alpha: float = alpha, size: int = size) -> int:
-                        return _recovery_step(setting, alpha, size, seed, sample, interruption)
-
-                    known = known + side_by_side(one, block, workers, interruption)
+                    jobs = {k: (1.0, partial(_recovery_step, setting, alpha, size, seed, k)) for k in block}
+                    known = [*known, *side_by_side(jobs, workers=workers, cancel=cancel).values()]
                     store.put(key, {"recovery_steps": known})
                     report.update(done + len(known) * size**3, total)
                 rows.append(known[:count])
@@ -198,29 +192,20 @@ def recovery_steps(
     return RecoverySteps(alphas=np.array(points), runs=runs, setting=setting)
 
 
+def _key(setting: Setting, alpha: float, size: int, seed: int) -> dict[str, Any]:
+    return setting.key(alpha) | {"what": "recovery steps", "steps": setting.steps, "size": size, "seed": seed}
+
+
 def _recovery_step(
-    setting: Setting, alpha: float, size: int, seed: int, sample: int, interruption: Interruption
+    setting: Setting, alpha: float, size: int, seed: int, sample: int, progress: Progress, cancel: threading.Event
 ) -> int:
     """When one run recovers; -1 if it does not."""
-    model = setting.at(alpha)
     entropy = np.random.SeedSequence((seed, size, round(1e6 * alpha), sample)).generate_state(1, np.uint64)
     trajectory = simulate(
-        model,
-        setting.algorithm,
-        steps=setting.steps,
-        start=setting.start,
-        size=size,
-        samples=1,
-        seed=int(entropy[0] >> np.uint64(1)),
-        save=Save(two_time=0, loss_times=()),
-        stop=Recovered(distance=setting.level),
-        dtype="float32",
-        workers=1,
-        strict=False,
-        progress=interruption,
-    )
-    if trajectory.status is Status.INTERRUPTED:
-        raise KeyboardInterrupt
+        setting.at(alpha), setting.algorithm, steps=setting.steps, start=setting.start, size=size, samples=1,
+        seed=int(entropy[0] >> np.uint64(1)), save=Save(two_time=0, loss_times=()),
+        stop=Recovered(distance=setting.level), dtype="float32", workers=1, strict=False, progress=progress, cancel=cancel,
+    )  # fmt: skip
     return int(trajectory.dataset.attrs["recovery_step"][0])
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,15 +23,16 @@ from sgdmft.errors import FitRefused, InvalidArgument
 from sgdmft.models import GaussianLeastSquares, Start
 from sgdmft.progress import Progress, reporter
 from sgdmft.stability import stability_limit
+from sgdmft.sweeps import Store, side_by_side
 from sgdmft.thresholds.fit import PowerLaw
-from sgdmft.thresholds.relaxation import METHOD, Interruption, RelaxationTimes, Runs, Setting, cores, side_by_side
-from sgdmft.thresholds.store import Store
+from sgdmft.thresholds.relaxation import METHOD, RelaxationTimes, Runs, Setting
 from sgdmft.trajectory import provenance
 
 if TYPE_CHECKING:
     import xarray
 
 _DESCENTS = 40
+_LADDER = 5  # runs on the way to the window, for the progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,7 +66,21 @@ class RecoveryThreshold:
 
 
 def recovery_threshold(
-    model: GaussianLeastSquares, algorithm: Descent, *, start: Start | None = None, **options: Any
+    model: GaussianLeastSquares,
+    algorithm: Descent,
+    *,
+    start: Start | None = None,
+    level: float = 0.01,
+    steps: int = 5000,
+    window: tuple[float, float] | None = None,
+    alphas: tuple[float, float] = (0.5, 5.0),
+    points: int = 14,
+    confidence: float = 0.68,
+    method: Any = None,
+    workers: int | None = None,
+    cache: str | os.PathLike[str] | bool | None = None,
+    progress: Progress = False,
+    cancel: threading.Event | None = None,
 ) -> RecoveryThreshold:
     """Recovery threshold alpha* of a descent, by the power-law fit of its relaxation times.
 
@@ -91,7 +108,7 @@ def recovery_threshold(
         In the window.
     confidence : float, default 0.68
         Of the interval of alpha*.
-    method, workers, cache, progress : as in `relaxation_times`
+    method, workers, cache, progress, cancel : as in `relaxation_times`
 
     Raises
     ------
@@ -107,7 +124,10 @@ def recovery_threshold(
     >>> print(f"{answer.fit.threshold:.2f} in [{answer.fit.interval[0]:.2f}, {answer.fit.interval[1]:.2f}]")
     2.06 in [1.96, 2.06]
     """
-    (answer,) = recovery_thresholds(model, [algorithm], [start or Start()], **options)
+    (answer,) = recovery_thresholds(
+        model, [algorithm], [start or Start()], level=level, steps=steps, window=window, alphas=alphas, points=points,
+        confidence=confidence, method=method, workers=workers, cache=cache, progress=progress, cancel=cancel,
+    )  # fmt: skip
     if answer.problem:
         raise FitRefused(answer.problem, answer)
     return answer
@@ -128,6 +148,7 @@ def recovery_thresholds(
     workers: int | None = None,
     cache: str | os.PathLike[str] | bool | None = None,
     progress: Progress = False,
+    cancel: threading.Event | None = None,
 ) -> list[RecoveryThreshold]:
     """Table of `recovery_threshold` over algorithms and starts, side by side on the cores; refusals are entries.
 
@@ -149,18 +170,15 @@ def recovery_thresholds(
         Setting(model=model, algorithm=algorithm, start=start, level=level, steps=steps, method=method or METHOD)
         for algorithm, start in itertools.product(algorithms, starts)
     ]
-    store, interruption, workers = Store(cache), Interruption(), workers or cores()
-    done = itertools.count(1)
+    store, inside = Store(cache), workers if len(settings) == 1 else 1
 
+    def one(setting: Setting, progress: Callable[..., None], cancel: threading.Event) -> RecoveryThreshold:
+        runs = Runs(setting, store, inside, cancel, lambda known: progress(known, points + _LADDER, ""))
+        return _threshold(runs, (low, high), window, points, confidence)
+
+    jobs = {f"threshold {i} of {len(settings)}": (1.0, partial(one, setting)) for i, setting in enumerate(settings, 1)}
     with reporter(progress, "recovery thresholds") as report:
-
-        def one(setting: Setting) -> RecoveryThreshold:
-            runs = Runs(setting, store, interruption, workers if len(settings) == 1 else 1)
-            answer = _threshold(runs, (low, high), window, points, confidence)
-            report.update(next(done), len(settings))
-            return answer
-
-        return side_by_side(one, settings, workers, interruption)
+        return list(side_by_side(jobs, report.update, workers=workers, cancel=cancel).values())
 
 
 def _threshold(
@@ -235,7 +253,7 @@ def threshold_table(answers: Sequence[RecoveryThreshold]) -> xarray.Dataset:
     settings = [answer.data.setting for answer in answers]
     columns = {
         "algorithm": [repr(setting.algorithm) for setting in settings],
-        "batch_fraction": [float(setting.algorithm.batches.fractions(1)[0]) for setting in settings],
+        "batch_fraction": [setting.algorithm.batch_fraction for setting in settings],
         "magnetization": [setting.start.magnetization for setting in settings],
         "level": [setting.level for setting in settings],
         "shortest": [answer.window[0] for answer in answers],

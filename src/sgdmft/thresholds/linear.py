@@ -25,8 +25,10 @@ import enum
 import itertools
 import math
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,11 +39,11 @@ from sgdmft.dmft import solve
 from sgdmft.errors import InvalidArgument
 from sgdmft.models import GaussianLeastSquares, Linearized, Start
 from sgdmft.parameters import plain
-from sgdmft.progress import Progress, reporter
+from sgdmft.progress import Parts, Progress, reporter
 from sgdmft.run.request import Save
-from sgdmft.thresholds.relaxation import METHOD, Interruption, cores, side_by_side
-from sgdmft.thresholds.store import Store
-from sgdmft.trajectory import Status, provenance
+from sgdmft.sweeps import Store, side_by_side, uninterrupted
+from sgdmft.thresholds.relaxation import METHOD
+from sgdmft.trajectory import provenance
 
 if TYPE_CHECKING:
     import xarray
@@ -116,6 +118,7 @@ def growth(
     method: Any = None,
     cache: str | os.PathLike[str] | bool | None = None,
     progress: Progress = False,
+    cancel: threading.Event | None = None,
 ) -> Growth:
     """Growth of an infinitesimal overlap with the signal, and what it tells; equation (7.4).
 
@@ -129,7 +132,7 @@ def growth(
 
     Other parameters
     ----------------
-    method, cache, progress : as in `relaxation_times`
+    method, cache, progress, cancel : as in `relaxation_times`
 
     Raises
     ------
@@ -146,9 +149,9 @@ def growth(
     [1.75, 2.0, 2.33]
     """
     steps = check.integer("steps", steps, at_least=16)
-    store = Store(cache)
+    work = partial(_growth, model, algorithm, steps, method or METHOD, Store(cache))
     with reporter(progress, "growth") as report:
-        return _growth(model, algorithm, steps, method or METHOD, store, lambda *work: report.update(*work))
+        return side_by_side({"growth": (1.0, work)}, report.update, cancel=cancel)["growth"]
 
 
 def linear_threshold(
@@ -162,6 +165,7 @@ def linear_threshold(
     workers: int | None = None,
     cache: str | os.PathLike[str] | bool | None = None,
     progress: Progress = False,
+    cancel: threading.Event | None = None,
 ) -> LinearThreshold:
     """Interval of alpha outside of which runs decide whether an infinitesimal overlap grows or decays, by bisection.
 
@@ -179,7 +183,7 @@ def linear_threshold(
         Of either end of the interval.
     steps : int, default 16 384
         Longest run.
-    method, workers, cache, progress : as in `relaxation_times`
+    method, workers, cache, progress, cancel : as in `relaxation_times`
 
     Examples
     --------
@@ -193,30 +197,29 @@ def linear_threshold(
     steps = check.integer("steps", steps, at_least=16)
     if low >= high:
         raise InvalidArgument(f"Argument `alphas` must be an ascending pair, but is {alphas!r}.")
-    store, interruption, method = Store(cache), Interruption(), method or METHOD
+    store, method = Store(cache), method or METHOD
     known: dict[float, Growth] = {}
 
-    def verdict(alpha: float) -> Verdict:
-        if alpha not in known:
-            known[alpha] = _growth(replace(model, alpha=alpha), algorithm, steps, method, store, interruption)
-        return known[alpha].verdict
+    def bisect(wanted: Verdict, progress: Callable[..., None], cancel: threading.Event) -> float:
+        def has(alpha: float) -> bool:
+            if alpha not in known:
+                known[alpha] = _growth(replace(model, alpha=alpha), algorithm, steps, method, store, None, cancel)
+            return known[alpha].verdict is wanted
 
-    def bisect(wanted: Verdict) -> float:
         good, bad = (high, low) if wanted is Verdict.GROWS else (low, high)
-        if verdict(good) is not wanted:
+        if not has(good):
             return math.nan
-        while abs(good - bad) > tolerance:
+        while (width := abs(good - bad)) > tolerance:
+            progress(math.log((high - low) / width), math.log((high - low) / tolerance), "")
             middle = 0.5 * (good + bad)
-            good, bad = (middle, bad) if verdict(middle) is wanted else (good, middle)
+            good, bad = (middle, bad) if has(middle) else (good, middle)
         return good
 
+    ends = {"decays_below": Verdict.DECAYS, "grows_above": Verdict.GROWS}
+    jobs = {name: (1.0, partial(bisect, wanted)) for name, wanted in ends.items()}
     with reporter(progress, "linear threshold") as report:
-        wanted = [Verdict.DECAYS, Verdict.GROWS]
-        decays, grows = side_by_side(bisect, wanted, min(2, workers or cores()), interruption)
-        report.update(1.0, 1.0)
-    return LinearThreshold(
-        decays_below=decays, grows_above=grows, steps=steps, growths={alpha: known[alpha] for alpha in sorted(known)}
-    )
+        found = side_by_side(jobs, report.update, workers=workers, cancel=cancel)
+    return LinearThreshold(steps=steps, growths={alpha: known[alpha] for alpha in sorted(known)}, **found)
 
 
 def linear_table(algorithms: Sequence[Descent], answers: Sequence[LinearThreshold]) -> xarray.Dataset:
@@ -238,7 +241,7 @@ def linear_table(algorithms: Sequence[Descent], answers: Sequence[LinearThreshol
     return xr.Dataset(
         {
             "algorithm": ("row", [repr(algorithm) for algorithm in algorithms]),
-            "batch_fraction": ("row", [float(algorithm.batches.fractions(1)[0]) for algorithm in algorithms]),
+            "batch_fraction": ("row", [algorithm.batch_fraction for algorithm in algorithms]),
             "decays_below": ("row", [answer.decays_below for answer in answers]),
             "grows_above": ("row", [answer.grows_above for answer in answers]),
             "steps": ("row", [answer.steps for answer in answers]),
@@ -257,40 +260,39 @@ def _growth(
     steps: int,
     method: Any,
     store: Store,
-    progress: Callable[[float, float, str], None],
+    progress: Callable[[float, float, str], None] | None,
+    cancel: threading.Event,
 ) -> Growth:
     """Runs of increasing length up to a verdict or to `steps`."""
-    for length in itertools.accumulate(itertools.repeat(4), lambda run, factor: run * factor, initial=_FIRST):
-        length = min(length, steps)
-        key = {
-            "what": "growth",
-            "model": model,
-            "algorithm": plain(algorithm, steps=length),
-            "method": repr(method),
-            "steps": length,
-        }
+    lengths = [*itertools.takewhile(lambda length: length < steps, (_FIRST * 4**k for k in itertools.count())), steps]
+    parts = Parts(progress, {length: length for length in lengths})
+    for length in lengths:
+        key = partial(_key, model, algorithm, length, method)
         kept = store.get(key)
         if kept is None:
-            logs = _run(model, algorithm, length, method, progress)
+            logs = _run(model, algorithm, length, method, progress=parts[length], cancel=cancel)
             store.put(key, {"log_growth": logs.tolist()})
         else:
             logs = np.array(kept["log_growth"])
         time = 2 ** np.arange(len(logs))
         verdict = classify(time, logs, float(algorithm.rates(1).learning_rate[0]))
-        if verdict is not Verdict.UNDECIDED or length == steps:
-            return Growth(time=time, log_growth=logs, verdict=verdict)
-    raise AssertionError
+        if verdict is not Verdict.UNDECIDED:
+            break
+    return Growth(time=time, log_growth=logs, verdict=verdict)
 
 
-def _run(model: GaussianLeastSquares, algorithm: Descent, steps: int, method: Any, progress: Any) -> np.ndarray:
+def _key(model: GaussianLeastSquares, algorithm: Descent, steps: int, method: Any) -> dict[str, Any]:
+    algorithm = plain(algorithm, steps=steps, identity=True)
+    return {"what": "growth", "model": model, "algorithm": algorithm, "method": method, "steps": steps}
+
+
+def _run(model: GaussianLeastSquares, algorithm: Descent, steps: int, method: Any, **options: Any) -> np.ndarray:
     """log |mu| at 1, 2, 4, ..., as far as it is finite."""
     start, save = Start(magnetization=_SMALL), Save(two_time=0)
     run = solve(
-        Linearized(model), algorithm, steps=steps, start=start, method=method, save=save, strict=False,
-        progress=progress,
-    )  # fmt: skip
-    if run.status is Status.INTERRUPTED:
-        raise KeyboardInterrupt
+        Linearized(model), algorithm, steps=steps, start=start, method=method, save=save, strict=False, **options
+    )
+    uninterrupted(run)
     time = 2 ** np.arange(int(math.log2(max(int(run.time[-1]), 1))) + 1)
     with np.errstate(divide="ignore"):
         logs = np.log(np.abs(run.magnetization[time])) - math.log(_SMALL)

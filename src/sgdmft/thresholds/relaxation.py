@@ -11,9 +11,9 @@ import dataclasses
 import math
 import os
 import threading
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,9 @@ from sgdmft.models import ConstantTarget, GaussianLeastSquares, Start
 from sgdmft.parameters import plain
 from sgdmft.progress import Progress, reporter
 from sgdmft.run.request import Recovered, Save
+from sgdmft.sweeps import Store, side_by_side, uninterrupted
 from sgdmft.thresholds.fit import PowerLaw, fit_power_law
-from sgdmft.thresholds.store import Store
-from sgdmft.trajectory import Status, Trajectory
+from sgdmft.trajectory import Trajectory
 
 #: Relaxation times agree with the dense sweep to better than 1e-6 of themselves with these settings.
 METHOD = Compressed(tolerance=1e-8, order=8)
@@ -97,10 +97,10 @@ class Setting:
         return {
             "what": "relaxation time",
             "model": self.at(alpha),
-            "algorithm": plain(self.algorithm, steps=self.steps),
+            "algorithm": plain(self.algorithm, steps=self.steps, identity=True),
             "start": self.start,
             "level": self.level,
-            "method": repr(self.method),
+            "method": self.method,
         }
 
 
@@ -147,31 +147,27 @@ class RelaxationTimes:
         return float(x[i] + part * (x[i + 1] - x[i]))
 
 
-class Interruption:
-    """Lets one thread stop the runs of others: their progress reports raise `KeyboardInterrupt` once it is set."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def set(self) -> None:
-        self._event.set()
-
-    def __call__(self, done: float, total: float, label: str) -> None:
-        if self._event.is_set():
-            raise KeyboardInterrupt
-
-
+@dataclass(slots=True)
 class Runs:
-    """Relaxation times at given alphas: from the store, else computed (side by side) and stored."""
+    """Relaxation times at given alphas: from the store, else computed (side by side) and stored.
 
-    def __init__(self, setting: Setting, store: Store, interruption: Interruption, workers: int = 1) -> None:
-        self.setting, self.known = setting, dict[float, float]()
-        self._store, self._interruption, self._workers = store, interruption, workers
+    `tell` is called with the number of known times, of which a run in progress is a part.
+    """
+
+    setting: Setting
+    store: Store
+    workers: int | None
+    cancel: threading.Event | None
+    tell: Callable[[float], None]
+    known: dict[float, float] = field(default_factory=dict)
 
     def add(self, alphas: Iterable[float]) -> None:
         """Make the times at these alphas known."""
-        wanted = [alpha for alpha in dict.fromkeys(map(float, alphas)) if alpha not in self.known]
-        self.known |= zip(wanted, side_by_side(self._time, wanted, self._workers, self._interruption), strict=True)
+        jobs = {alpha: (1.0, partial(self._time, alpha)) for alpha in map(float, alphas) if alpha not in self.known}
+        known = len(self.known)
+        self.known |= side_by_side(
+            jobs, lambda done, total, label: self.tell(known + done), workers=self.workers, cancel=self.cancel
+        )
 
     def refine(self, points: int, window: tuple[float, float]) -> None:
         """Add alphas until that many times lie in the window: always in the middle of the largest steps of log tau.
@@ -193,54 +189,25 @@ class Runs:
             self.add(0.5 * (alphas[chosen] + alphas[chosen + 1]))
 
     def result(self) -> RelaxationTimes:
-        alphas = np.array(sorted(self.known))
-        return RelaxationTimes(
-            alphas=alphas, times=np.array([self.known[alpha] for alpha in alphas]), setting=self.setting
-        )
+        alphas, times = np.array(sorted(self.known.items())).reshape(-1, 2).T
+        return RelaxationTimes(alphas=alphas, times=times, setting=self.setting)
 
-    def _time(self, alpha: float) -> float:
+    def _time(self, alpha: float, progress: Progress, cancel: threading.Event) -> float:
         setting = self.setting
-        key = setting.key(alpha)
-        kept = self._store.get(key)
+        key = partial(setting.key, alpha)
+        kept = self.store.get(key)
         if kept is not None and kept["time"] is not None:
             return kept["time"] if kept["time"] <= setting.steps else math.inf
         if kept is not None and kept["steps"] >= setting.steps:
             return math.inf
         trajectory = solve(
-            setting.at(alpha),
-            setting.algorithm,
-            steps=setting.steps,
-            start=setting.start,
-            method=setting.method,
-            save=Save(two_time=0),
-            stop=Recovered(distance=setting.level),
+            setting.at(alpha), setting.algorithm, steps=setting.steps, start=setting.start, method=setting.method,
+            save=Save(two_time=0), stop=Recovered(distance=setting.level), progress=progress, cancel=cancel,
             strict=False,  # a run that diverges does not recover
-            progress=self._interruption,
-        )
-        if trajectory.status is Status.INTERRUPTED:
-            raise KeyboardInterrupt
-        time = relaxation_time(trajectory, setting.level)
-        self._store.put(key, {"time": time if math.isfinite(time) else None, "steps": setting.steps})
+        )  # fmt: skip
+        time = relaxation_time(uninterrupted(trajectory), setting.level)
+        self.store.put(key, {"time": time if math.isfinite(time) else None, "steps": setting.steps})
         return time
-
-
-def side_by_side(work: Any, items: Sequence[Any], workers: int, interruption: Interruption) -> list[Any]:
-    """[work(item), ...] on threads; when one fails, or on Ctrl-C, the others are stopped and the error is raised."""
-    if workers == 1 or len(items) < 2:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(work, item) for item in items]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            interruption.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def relaxation_times(
@@ -256,6 +223,7 @@ def relaxation_times(
     workers: int | None = None,
     cache: str | os.PathLike[str] | bool | None = None,
     progress: Progress = False,
+    cancel: threading.Event | None = None,
 ) -> RelaxationTimes:
     """Relaxation times (7.3) of the theory at several numbers of samples per weight.
 
@@ -283,6 +251,8 @@ def relaxation_times(
     cache : folder, None or False
         Where results are kept; None is the user's cache folder (or the environment variable SGDMFT_CACHE).
     progress : bool or callable(done, total, label)
+    cancel : threading.Event or None
+        When it is set, the runs stop, and `KeyboardInterrupt` is raised as on Ctrl-C; those that are finished are kept.
 
     Returns
     -------
@@ -303,13 +273,10 @@ def relaxation_times(
     setting = Setting(
         model=model, algorithm=algorithm, start=start or Start(), level=level, steps=steps, method=method or METHOD
     )
-    interruption = Interruption()
-    runs = Runs(setting, Store(cache), interruption, workers or cores())
     with reporter(progress, "relaxation times") as report:
         total = max(points, len(alphas))
-        for i in range(0, len(alphas), 2 * _ROUND):
-            runs.add(alphas[i : i + 2 * _ROUND])
-            report.update(len(runs.known), total)
+        runs = Runs(setting, Store(cache), workers, cancel, lambda known: report.update(min(known, total), total))
+        runs.add(alphas)
         if points:
             runs.refine(points, (1e-9, steps))
         report.update(total, total)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import platformdirs
 
 from sgdmft import __version__, parameters
 from sgdmft._files import replacing
@@ -20,18 +22,15 @@ from sgdmft.errors import InvalidArgument
 #: mu: results of an earlier revision are then computed anew. A test holds results to those of the present revision.
 REVISION = 1
 
+#: Gives the parameters of a result, when they are asked for: only what is kept needs a text form.
+Key: TypeAlias = Callable[[], dict[str, Any]]
+
 
 def default_folder() -> Path:
     """The folder named by the environment variable SGDMFT_CACHE, else `sgdmft` in the user's cache folder."""
     if chosen := os.environ.get("SGDMFT_CACHE"):
         return Path(chosen)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "sgdmft"
+    return platformdirs.user_cache_path("sgdmft", appauthor=False, opinion=False)
 
 
 class Store:
@@ -46,8 +45,8 @@ class Store:
     --------
     >>> import tempfile
     >>> store = Store(tempfile.mkdtemp())
-    >>> store.put({"alpha": 2.0}, {"time": 31.5})
-    >>> store.get({"alpha": 2.0}), store.get({"alpha": 2.1})
+    >>> store.put(lambda: {"alpha": 2.0}, {"time": 31.5})
+    >>> store.get(lambda: {"alpha": 2.0}), store.get(lambda: {"alpha": 2.1})
     ({'time': 31.5}, None)
     """
 
@@ -56,18 +55,19 @@ class Store:
             raise InvalidArgument("Argument `cache` must be a folder, None for the user's cache, or False for none.")
         self.folder = None if folder is False else default_folder() if folder is None else Path(folder)
 
-    def get(self, key: dict[str, Any]) -> dict[str, Any] | None:
+    def get(self, key: Key) -> dict[str, Any] | None:
         """The result of these parameters; None if there is none, or if its file is damaged."""
         if self.folder is None:
             return None
+        path, described = self._place(key)
         try:
-            entry = json.loads(self._path(key).read_text(encoding="utf-8"))
+            entry = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        good = isinstance(entry, dict) and entry.get("parameters") == _described(key)
+        good = isinstance(entry, dict) and entry.get("parameters") == described
         return entry.get("result") if good else None
 
-    def put(self, key: dict[str, Any], result: dict[str, Any]) -> None:
+    def put(self, key: Key, result: dict[str, Any]) -> None:
         """Keep a result.
 
         Raises
@@ -77,26 +77,20 @@ class Store:
         """
         if self.folder is None:
             return
-        path = self._path(key)
+        path, described = self._place(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as part:
-                part.write_text(json.dumps({"parameters": _described(key), "result": result}), encoding="utf-8")
+                part.write_text(json.dumps({"parameters": described, "result": result}), encoding="utf-8")
         except OSError as error:
             raise InvalidArgument(
                 f"The cache `{self.folder}` cannot be written ({error.strerror or error}). Set the environment variable "
                 "SGDMFT_CACHE to a folder that you may write to, or pass `cache=False`."
             ) from error
 
-    def _path(self, key: dict[str, Any]) -> Path:
+    def _place(self, key: Key) -> tuple[Path, Any]:
+        """The file of a result, and its parameters in full; `InvalidArgument` where one of them has no text form."""
         assert self.folder is not None
-        digest = parameters.content_key(**_stamped(key))
-        return self.folder / digest[:2] / f"{digest}.json"
-
-
-def _stamped(key: dict[str, Any]) -> dict[str, Any]:
-    return {"version": __version__, "revision": REVISION, **key}
-
-
-def _described(key: dict[str, Any]) -> Any:
-    return json.loads(parameters.canonical(**_stamped(key)))
+        stamped = {"version": __version__, "revision": REVISION, **key()}
+        digest = parameters.content_key(**stamped)
+        return self.folder / digest[:2] / f"{digest}.json", json.loads(parameters.canonical(**stamped))
