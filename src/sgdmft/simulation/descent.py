@@ -73,7 +73,7 @@ def descend(risk: Risk, sample: int, plan: Plan, control: Control, record: Recor
         request.refuse_beyond("A data set without a signal", set(Feature) - {Feature.STOP})
     copies = replicas + len(kicks)
     x = np.empty((copies, size))
-    x[:replicas] = first_point(request.start, risk, stream(seed, sample, "start"))
+    x[:replicas] = _first_point(request.start, risk, stream(seed, sample, "start"))
     previous = x.copy()
     radius2 = x[0] @ x[0]
     noises = [stream(seed, sample, "noise", a) for a in range(replicas)]
@@ -120,18 +120,22 @@ def descend(risk: Risk, sample: int, plan: Plan, control: Control, record: Recor
             x[:active] *= np.sqrt(radius2 / np.einsum("ci,ci->c", x[:active], x[:active]))[:, None]
 
 
-def first_point(start: Start | Callable[..., np.ndarray], risk: Risk, rng: np.random.Generator) -> np.ndarray:
-    """x(0), shape (N,): of a `Start` a uniformly random point with x.x*/N = m(0) and |x|^2/N = C(0,0), both exactly."""
+def starting_point(start: Start, risk: Risk, rng: np.random.Generator) -> np.ndarray:
+    """A uniformly random point with x.x*/N = m(0) and |x|^2/N = C(0,0), both exactly."""
+    if risk.signal is None and start.magnetization != 0.0:
+        raise InvalidArgument(
+            f"The data have no signal that {start!r} could overlap with. Use a start of magnetization 0."
+        )
+    signal = np.zeros(risk.size) if risk.signal is None else risk.signal
+    other = rng.standard_normal(risk.size)
+    other -= (other @ signal) / risk.size * signal
+    other *= math.sqrt(risk.size * max(start.norm - start.magnetization**2, 0.0) / (other @ other))
+    return start.magnetization * signal + other
+
+
+def _first_point(start: Start | Callable[..., np.ndarray], risk: Risk, rng: np.random.Generator) -> np.ndarray:
     if isinstance(start, Start):
-        if risk.signal is None and start.magnetization != 0.0:
-            raise InvalidArgument(
-                f"The data have no signal that {start!r} could overlap with. Use a start of magnetization 0."
-            )
-        signal = np.zeros(risk.size) if risk.signal is None else risk.signal
-        other = rng.standard_normal(risk.size)
-        other -= (other @ signal) / risk.size * signal
-        other *= math.sqrt(risk.size * max(start.norm - start.magnetization**2, 0.0) / (other @ other))
-        return start.magnetization * signal + other
+        return starting_point(start, risk, rng)
     point = np.asarray(start(risk, rng), dtype=float)
     if point.shape != (risk.size,) or not np.isfinite(point).all():
         raise InvalidArgument(
