@@ -104,6 +104,7 @@ EXAMPLES = {
     simulation.Instance: [lambda: simulation.Instance(MODEL, 20)],
     simulation.Eigenpairs: [lambda: next(iter(probe().found.values()))],
     simulation.Probe: [probe],
+    simulation.Recorder: [lambda: simulation.Recorder(sg.Save(two_time=3), 5, size=4)],
     sg.SpectralStart: [lambda: sg.SpectralStart(norm=0.9)],
     landscape.Bulk: [lambda: landscape.bulk(MODEL, norm=1.0, loss=0.3)],
     landscape.Outlier: [lambda: landscape.start_spectrum(MODEL).descent],
