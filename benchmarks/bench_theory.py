@@ -23,7 +23,7 @@ import pytest
 
 import sgdmft as sg
 from sgdmft.dmft.closures import Pointwise
-from sgdmft.selfenergy import spherical_pspin
+from sgdmft.problem.selfenergy import spherical_pspin
 
 TALK = sg.GaussianLeastSquares(alpha=1.5)
 ALGORITHMS = {"b = 1": sg.GradientDescent(0.1), "b = 0.3": sg.SGD(0.1, 0.3)}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import sgdmft as sg
-from sgdmft import aging
-from sgdmft.aging import Decay
+from sgdmft.analysis import aging
+from sgdmft.analysis.aging import Decay
 
 NO_SIGNAL = sg.GaussianLeastSquares(alpha=2.0, labels=sg.ConstantTarget(np.sqrt(0.5)))
 LAGS = np.unique(np.round(np.geomspace(1, 30000, 60)))

@@ -13,7 +13,7 @@ from sgdmft.dmft.closures import Closure, LeastSquares, Pointwise, Polynomial
 from sgdmft.dmft.history import History
 from sgdmft.dmft.integrator import Integrator
 from sgdmft.errors import InvalidArgument
-from sgdmft.selfenergy import SelfEnergy, spherical_pspin, spiked_tensor
+from sgdmft.problem.selfenergy import SelfEnergy, spherical_pspin, spiked_tensor
 
 MIXED = sg.GaussianLeastSquares(
     alpha=1.2, covariance=sg.Covariance({1: 0.2, 2: 0.4, 3: 0.1}), labels=sg.Teacher(noise=0.3)

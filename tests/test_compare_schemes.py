@@ -10,7 +10,7 @@ import pytest
 
 import sgdmft as sg
 from sgdmft import cli
-from sgdmft.reports import schemes
+from sgdmft.reports.sections import schemes
 
 SMALL = {"steps": 150, "size": 30, "samples": 4, "curve_steps": 8}
 

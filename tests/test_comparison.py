@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import sgdmft as sg
-from sgdmft.comparison import threshold_of
+from sgdmft.analysis.comparison import threshold_of
 from sgdmft.errors import InvalidArgument
-from sgdmft.trajectory import Trajectory
+from sgdmft.run.trajectory import Trajectory
 
 MODEL, ALGORITHM, START = sg.GaussianLeastSquares(alpha=1.5), sg.GradientDescent(0.1), sg.Start()
 TIME = np.arange(31)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import sgdmft as sg
 from sgdmft.dmft.dyson import Dyson
-from sgdmft.dmft.whole import LeastSquares
+from sgdmft.dmft.dyson_matrices import LeastSquares
 from sgdmft.errors import Diverged, InvalidArgument, NotConverged
-from sgdmft.selfenergy import linear_regression
+from sgdmft.problem.selfenergy import linear_regression
 from sgdmft.superfield import Superfield
 
 COMPARED = ("magnetization", "norm", "loss", "correlation", "response")

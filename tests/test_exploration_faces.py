@@ -6,8 +6,9 @@ import numpy as np
 import xarray as xr
 
 import sgdmft as sg
-from sgdmft import aging, cli, landscape, plotting
-from sgdmft.reports import exploration
+from sgdmft import cli, plotting
+from sgdmft.analysis import aging, landscape
+from sgdmft.reports.sections import exploration
 
 
 def test_aging_command_prints_its_verdict(tmp_path, capsys):

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import sgdmft
-from sgdmft import _files
+from sgdmft.run import files
 
 SOURCES = Path(sgdmft.__file__).parent
 
@@ -23,10 +23,10 @@ class Unwritable:
 
 def test_a_file_is_replaced_at_the_end(tmp_path):
     target = tmp_path / "result.toml"
-    _files.write(target, "α = 1\n")
-    _files.write(target, "α = 2\n")
+    files.write(target, "α = 1\n")
+    files.write(target, "α = 2\n")
     assert target.read_text(encoding="utf-8") == "α = 2\n"
-    _files.write_dataset(tmp_path / "result.nc", xr.Dataset({"a": ("x", np.arange(3.0))}))
+    files.write_dataset(tmp_path / "result.nc", xr.Dataset({"a": ("x", np.arange(3.0))}))
     assert xr.load_dataset(tmp_path / "result.nc", engine="h5netcdf")["a"].values.tolist() == [0.0, 1.0, 2.0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["result.nc", "result.toml"]
 
@@ -35,7 +35,7 @@ def test_a_failing_write_leaves_what_was_there(tmp_path):
     target = tmp_path / "result.nc"
     target.write_text("before")
     with pytest.raises(OSError, match="no space"):
-        _files.write_dataset(target, Unwritable())
+        files.write_dataset(target, Unwritable())
     assert target.read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["result.nc"]
 

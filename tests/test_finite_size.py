@@ -9,8 +9,8 @@ from scipy import stats
 
 import sgdmft as sg
 from sgdmft import plotting
+from sgdmft.analysis.thresholds import finite, wilson_interval
 from sgdmft.errors import InvalidArgument
-from sgdmft.thresholds import finite, wilson_interval
 
 MODEL, ALGORITHM = sg.GaussianLeastSquares(alpha=1.0), sg.SGD(0.1, 0.3)
 OPTIONS = {"start": sg.Start(magnetization=0.3), "steps": 60, "level": 0.05, "workers": 1}

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import sgdmft as sg
-from sgdmft import parameters
 from sgdmft.errors import InvalidArgument, TooLarge
+from sgdmft.run import parameters
 
 STEPS = 12
 MODEL, BERNOULLI = sg.GaussianLeastSquares(alpha=2.0), sg.Bernoulli(0.3)
@@ -187,7 +187,7 @@ def test_a_scheme_of_ones_own_is_its_fields_and_its_code():
 
 
 def test_the_code_of_a_scheme_is_the_same_in_another_process():
-    program = f"{OWN}\nprint(sg.parameters.canonical(batches=Mine(0.3)))"
+    program = f"{OWN}\nfrom sgdmft.run import parameters\nprint(parameters.canonical(batches=Mine(0.3)))"
     found = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "77"},

@@ -10,8 +10,9 @@ from scipy.optimize import brentq
 
 import sgdmft as sg
 from helpers import assert_chance
-from sgdmft import landscape, simulation
-from sgdmft.landscape import Bulk
+from sgdmft import simulation
+from sgdmft.analysis import landscape
+from sgdmft.analysis.landscape import Bulk
 from sgdmft.simulation import Instance
 from sgdmft.simulation.descent import starting_point
 

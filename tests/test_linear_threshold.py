@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import sgdmft as sg
+from sgdmft.analysis.thresholds.linear import Verdict, classify
 from sgdmft.errors import InvalidArgument
-from sgdmft.thresholds.linear import Verdict, classify
 
 MODEL = sg.GaussianLeastSquares(alpha=2.0)
 GD = sg.GradientDescent(learning_rate=0.1)

@@ -21,7 +21,7 @@ from scipy.optimize import brentq
 
 import sgdmft as sg
 from helpers import assert_chance
-from sgdmft import landscape
+from sgdmft.analysis import landscape
 
 CASES = {
     "signal": (sg.GaussianLeastSquares(alpha=2.5), sg.Start(magnetization=0.0)),

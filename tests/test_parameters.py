@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sgdmft as sg
-from sgdmft import parameters
 from sgdmft.errors import InvalidArgument
+from sgdmft.run import parameters
 
 OBJECTS = [
     ("model", sg.GaussianLeastSquares(alpha=2.5)),

@@ -13,9 +13,11 @@ import pytest
 import xarray as xr
 
 import sgdmft as sg
-from sgdmft import aging, dmft, errors, landscape, selfenergy, simulation, statics, superfield
-from sgdmft.batches import Batches
-from sgdmft.thresholds.relaxation import Setting
+from sgdmft import dmft, errors, simulation, statics, superfield, sweeps
+from sgdmft.algorithm.batches import Batches
+from sgdmft.analysis import aging, landscape
+from sgdmft.analysis.thresholds.relaxation import Setting
+from sgdmft.problem import selfenergy
 
 FACES = {"cli", "parameters", "plotting", "progress", "reports"}  # they hold no results
 MODEL = sg.GaussianLeastSquares(alpha=2.5)
@@ -81,7 +83,7 @@ EXAMPLES = {
     sg.GaussianLeastSquares: [lambda: GLASS],
     sg.Start: [lambda: sg.Start(magnetization=0.2)],
     sg.Descent: [lambda: DESCENT, lambda: sg.Descent(learning_rate=[0.1, 0.2], temperature=cooling)],
-    sg.algorithms.Rates: [lambda: DESCENT.rates(5)],
+    sg.algorithm.descent.Rates: [lambda: DESCENT.rates(5)],
     sg.Trajectory: [lambda: sg.solve(MODEL, DESCENT, steps=3), lambda: xarray_was_asked_for(theory()), data],
     sg.Status: [lambda: sg.Status.RECOVERED],
     sg.Linearized: [lambda: sg.Linearized(MODEL)],
@@ -94,6 +96,7 @@ EXAMPLES = {
     sg.Dyson: [lambda: sg.Dyson()],
     sg.Checkpoint: [lambda: sg.Checkpoint("state.npz")],
     dmft.Estimate: [lambda: sg.estimate(MODEL, DESCENT, steps=10)],
+    sweeps.Store: [lambda: sweeps.Store("never made")],
     sg.SelfEnergy: [
         lambda: selfenergy.spherical_pspin(sg.Covariance({3: 0.5})),
         lambda: selfenergy.spiked_tensor(sg.Covariance({3: 0.5}), 2.0),
@@ -116,7 +119,7 @@ EXAMPLES = {
     aging.FluctuationDissipation: [lambda: aging.fluctuation_dissipation(aged())],
     aging.EffectiveTemperature: [lambda: aging.effective_temperature(aged())],
     sg.Comparison: [lambda: sg.compare(theory(), data())],
-    sg.comparison.Score: [lambda: sg.compare(theory(), data()).worst],
+    sg.analysis.comparison.Score: [lambda: sg.compare(theory(), data()).worst],
     sg.PowerLaw: [power_law],
     sg.RelaxationTimes: [lambda: recovery_threshold().data],
     sg.RecoveryThreshold: [recovery_threshold],
@@ -160,7 +163,7 @@ def public_classes():
     holders = [sg.__dict__, *(vars(module) for name, module in modules.items() if name not in FACES)]
     names = {(name, value) for holder in holders for name, value in holder.items() if inspect.isclass(value)}
     own = {value for name, value in names if not name.startswith("_") and value.__module__.startswith("sgdmft.")}
-    return {value for value in own if not getattr(value, "_is_protocol", False)} - {sg.models.Model}
+    return {value for value in own if not getattr(value, "_is_protocol", False)} - {sg.problem.models.Model}
 
 
 def parts(thing):

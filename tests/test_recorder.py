@@ -9,7 +9,7 @@ import pytest
 
 import sgdmft as sg
 from sgdmft.errors import InvalidArgument
-from sgdmft.models import Model
+from sgdmft.problem.models import Model
 from sgdmft.simulation.recorder import Recorder, mean_trajectory
 from sgdmft.simulation.risk import Needs, data_needs, risk_of, stream
 

@@ -11,8 +11,9 @@ from markupsafe import Markup
 import sgdmft as sg
 from sgdmft import cli, plotting, reports
 from sgdmft.errors import InvalidArgument, NotConverged
-from sgdmft.reports import correlations, learning_curves, page
+from sgdmft.reports import page
 from sgdmft.reports.section import Figure, Section, Table, html
+from sgdmft.reports.sections import correlations, learning_curves
 
 SMALL = {"fractions": (1.0, 0.2)}
 
@@ -43,8 +44,8 @@ def test_every_section_is_saved_with_pictures_data_and_parameters(sections, tmp_
 
 
 def test_parameters_of_the_file_give_the_run(sections):
-    table = tomllib.loads(sg.parameters.toml(sections[1].parameters))
-    model = sg.parameters.rebuild("model", table["model"])
+    table = tomllib.loads(sg.run.parameters.toml(sections[1].parameters))
+    model = sg.run.parameters.rebuild("model", table["model"])
     assert model == sections[1].data["correlations_b1"].model
 
 

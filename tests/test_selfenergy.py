@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 
 import sgdmft as sg
 from sgdmft.errors import Diverged, InvalidArgument
-from sgdmft.selfenergy import SelfEnergy, linear_regression, spherical_pspin, spiked_tensor
+from sgdmft.problem.selfenergy import SelfEnergy, linear_regression, spherical_pspin, spiked_tensor
 from sgdmft.superfield import Row, Superfield, signal
 
 METHODS = {"dense": sg.Dense(), "compressed": sg.Compressed(order=8), "dyson": sg.Dyson()}

@@ -24,7 +24,7 @@ def reference(model, algorithm, *, steps, start, size, sample, seed=0, replica=0
 
     With a kick t' the vector `push` is added to x(t'+1), before it is projected onto a sphere.
     """
-    from sgdmft.simulation.instance import stream
+    from sgdmft.simulation.gaussian import stream
 
     instance = Instance(model, size, seed, sample)
     rates = algorithm.rates(steps)
@@ -120,7 +120,7 @@ CROSSINGS = list(
 @pytest.mark.parametrize("crossing", CROSSINGS, ids=repr)
 def test_every_crossing_of_options_equals_the_paired_plain_references(crossing):
     """Each replica and each kicked copy has a plain run of its own, on the same streams: C, C12, R, m to rounding."""
-    from sgdmft.simulation.instance import stream
+    from sgdmft.simulation.gaussian import stream
 
     batches, replicas, kicks, momentum, temperature, spherical = crossing
     rate = 0.05 * min(1.0, 4.0 * batches.fractions(1)[0])
@@ -196,7 +196,7 @@ def test_custom_start():
 
 def test_response_is_the_linearized_propagator():
     """R(t, t') of full-batch descent is n.prod (1 - eta Hessian(x(s))) n / N along the run."""
-    from sgdmft.simulation.instance import stream
+    from sgdmft.simulation.gaussian import stream
 
     eta, steps, size, kicks = 0.1, 5, 12, [0, 2]
     everything = sg.Save(two_time=range(steps + 1))

@@ -8,7 +8,8 @@ import pytest
 
 import sgdmft as sg
 from sgdmft import cli, plotting
-from sgdmft.reports import page, phase_diagram
+from sgdmft.reports import page
+from sgdmft.reports.sections import phase_diagram
 from sgdmft.statics import equilibrium
 
 

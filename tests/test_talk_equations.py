@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import sgdmft as sg
-from sgdmft.dmft.whole import LeastSquares
+from sgdmft.dmft.dyson_matrices import LeastSquares
 from sgdmft.superfield import Superfield
 
 ALPHA, ETA, STEPS = 1.7, 0.13, 40

@@ -27,8 +27,8 @@ def resolve(name):
 
 
 def test_resolve_rejects_what_is_not_there():
-    assert resolve("sgdmft.models.Covariance.derivative")
-    for wrong in ("sgdmft.models.Covarance", "sgdmft.nothing", "sgdmftt"):
+    assert resolve("sgdmft.problem.models.Covariance.derivative")
+    for wrong in ("sgdmft.problem.models.Covarance", "sgdmft.nothing", "sgdmftt"):
         with pytest.raises((ImportError, AttributeError)):
             resolve(wrong)
 

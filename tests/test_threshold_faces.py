@@ -6,7 +6,7 @@ import xarray as xr
 
 import sgdmft as sg
 from sgdmft import cli, plotting
-from sgdmft.reports import recovery
+from sgdmft.reports.sections import recovery
 
 TOML = """
 steps = 500

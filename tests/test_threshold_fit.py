@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import binom
 
 import sgdmft as sg
+from sgdmft.analysis.thresholds import posterior
 from sgdmft.errors import FitRefused, InvalidArgument
-from sgdmft.thresholds import posterior
 
 TRUTH = 2.0
 

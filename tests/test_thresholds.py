@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import sgdmft as sg
+from sgdmft.analysis.thresholds import relaxation
 from sgdmft.errors import FitRefused, InvalidArgument
-from sgdmft.thresholds import relaxation
 
 MODEL = sg.GaussianLeastSquares(alpha=1.0)
 GD = sg.GradientDescent(learning_rate=0.1)

@@ -8,7 +8,7 @@ import pytest
 import sgdmft as sg
 from sgdmft import plotting
 from sgdmft.errors import InvalidArgument
-from sgdmft.trajectory import Trajectory
+from sgdmft.run.trajectory import Trajectory
 
 MODEL = sg.GaussianLeastSquares(alpha=1.5)
 TIME = np.array([0, 1, 4, 10])

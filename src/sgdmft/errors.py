@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sgdmft.trajectory import Trajectory
+    from sgdmft.run.trajectory import Trajectory
 
 
 class SgdmftError(Exception):

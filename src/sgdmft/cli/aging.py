@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sgdmft.cli import call
+from sgdmft.cli import arguments as call
 from sgdmft.cli.solve import theory_method
 
 
@@ -30,7 +30,7 @@ def aging(
         sgdmft aging --alpha 2 --target 0.7071 --learning-rate 0.1 --batch-fraction 0.2 --steps 10000 -o aging.nc
     """
     import sgdmft as sg
-    from sgdmft import aging as analysis
+    from sgdmft.analysis import aging as analysis
 
     given = call.read(file, flags)
     call.check_output(output, overwrite)

@@ -8,10 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sgdmft import _files, parameters
-from sgdmft.cli import call
+from sgdmft.cli import arguments as call
 from sgdmft.cli.simulate import simulation_options
 from sgdmft.cli.solve import theory_method
+from sgdmft.run import files, parameters
 
 
 def compare(
@@ -42,7 +42,7 @@ def compare(
     method = theory_method(given)
     folder = call.check_output(output, overwrite, folder=True)
     tables = {**given.plain(), "simulation": options}
-    _files.write(folder / "parameters.toml", parameters.toml(tables))
+    files.write(folder / "parameters.toml", parameters.toml(tables))
     runs = []
     for name, work in (
         ("theory", lambda: sg.solve(given.model, given.algorithm, method=method, progress=not quiet, **given.common)),
@@ -59,7 +59,7 @@ def compare(
     picture, panels = plotting.figure(4, 1, width=3.5, height=3.0)
     plotting.learning_curves(*runs, axes=panels[0, :3])
     plotting.z_scores({"all quantities": found}, axes=panels[0, 3])
-    _files.write(folder / "comparison.png", plotting.png(picture))
+    files.write(folder / "comparison.png", plotting.png(picture))
     if not quiet:
         print(f"{found}\n  saved in {folder}", file=sys.stdout)
     return 0

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sgdmft.cli import call
+from sgdmft.cli import arguments as call
 
 
 def compare_schemes(
@@ -34,7 +34,8 @@ def compare_schemes(
         sgdmft compare-schemes --alphas 2.0 2.2 2.5 --batch-fractions 0.5 0.2 0.1 -o schemes
     """
     from sgdmft import progress
-    from sgdmft.reports import page, schemes
+    from sgdmft.reports import page
+    from sgdmft.reports.sections import schemes
 
     folder = call.check_output(output, overwrite, folder=True)
     with progress.reporter(not quiet, "schemes") as report:

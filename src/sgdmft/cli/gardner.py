@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from sgdmft import _files, parameters
-from sgdmft.cli import call
+from sgdmft.cli import arguments as call
+from sgdmft.run import files, parameters
 
 
 def gardner(
@@ -50,5 +50,5 @@ def gardner(
         print(f"Replica symmetry breaks at alpha = {line:.8g} for margin {margin:g}.")
     if output is not None:
         table = {name: parameters.plain(result) for name, result in results.items()}
-        _files.write(output, parameters.toml(table, heading="sgdmft gardner"))
+        files.write(output, parameters.toml(table, heading="sgdmft gardner"))
     return 0

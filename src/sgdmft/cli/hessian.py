@@ -9,10 +9,10 @@ from typing import Annotated
 import numpy as np
 from cyclopts import Parameter
 
-from sgdmft import _files
-from sgdmft.cli import call
+from sgdmft.cli import arguments as call
 from sgdmft.cli.simulate import simulation_options
 from sgdmft.cli.solve import theory_method
+from sgdmft.run import files
 
 
 def hessian(
@@ -36,7 +36,7 @@ def hessian(
         sgdmft hessian --alpha 3 --learning-rate 0.1 --batch-fraction 0.3 --magnetization 0 --steps 1000 -o hessian.nc
     """
     import sgdmft as sg
-    from sgdmft import landscape
+    from sgdmft.analysis import landscape
     from sgdmft.sweeps import uninterrupted
 
     given = call.read(file, flags)
@@ -57,7 +57,7 @@ def hessian(
         for name, column in zip(("lowest", "lowest_error"), np.transpose(seen), strict=True):
             table[name] = ("saved_time", column)
         table.attrs.update(options)
-    _files.write_dataset(output, table)
+    files.write_dataset(output, table)
     if not quiet:
         names = [name for name in table.data_vars if name not in ("outlier_exact", "upper_edge")]
         print("step".rjust(9), *(str(name).replace("lowest_error", "±").rjust(18) for name in names))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sgdmft.cli import call
+from sgdmft.cli import arguments as call
 
 
 def reproduce(

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from sgdmft import parameters
-from sgdmft.cli import call
+from sgdmft.cli import arguments as call
+from sgdmft.run import parameters
 
 
 def solve(

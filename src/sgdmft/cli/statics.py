@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from sgdmft import _files, parameters
-from sgdmft.cli import call
+from sgdmft.cli import arguments as call
+from sgdmft.run import files, parameters
 
 
 def statics(
@@ -72,14 +72,14 @@ def statics(
             print(result)
             results[name] = parameters.plain(result)
     if output is not None:
-        _files.write(output, parameters.toml(results, heading="sgdmft statics"))
+        files.write(output, parameters.toml(results, heading="sgdmft statics"))
     return 0
 
 
 def _transitions(model, levels: int, norm: float) -> dict[str, Any]:
     """What has a threshold in alpha, with its place; a missing one is printed with the reason."""
     from sgdmft.errors import NotConverged
-    from sgdmft.models import Teacher
+    from sgdmft.problem.models import Teacher
     from sgdmft.statics import inference_thresholds, satisfiability, symmetry_breaking
 
     found: dict[str, Any]

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from sgdmft import _files, parameters
-from sgdmft.cli import call
+from sgdmft.cli import arguments as call
 from sgdmft.errors import InvalidArgument
+from sgdmft.run import files, parameters
 
 _FITTED = ("batch_fractions", "alphas", "magnetizations", "level", "window", "points", "confidence")
 _LINEARIZED = ("batch_fractions", "alphas", "tolerance")
@@ -91,8 +91,8 @@ def threshold(
     algorithms = [given.algorithm] if fractions is None else [given.algorithm.at_fraction(b) for b in fractions]
     work = _linearize if linearized else _fit
     text, table, picture = work(given, algorithms, options | {"cache": False if no_cache else None}, quiet)
-    _files.write_dataset(output, table)
-    _files.write(image, plotting.png(picture))
+    files.write_dataset(output, table)
+    files.write(image, plotting.png(picture))
     if not quiet:
         print(f"{text}\n  saved in {output} and {image}")
     return 0
@@ -102,7 +102,7 @@ def _fit(given: call.Call, algorithms: list[Any], options: Mapping[str, Any], qu
     """What to print, the table and the picture of fitted thresholds."""
     import sgdmft as sg
     from sgdmft import plotting
-    from sgdmft.thresholds import threshold_table
+    from sgdmft.analysis.thresholds import threshold_table
 
     options = dict(options)
     starts = options.pop("magnetizations", None)
@@ -123,7 +123,7 @@ def _linearize(
     """The same of the equations linearized in the overlap."""
     import sgdmft as sg
     from sgdmft import plotting, progress
-    from sgdmft.thresholds import linear_table
+    from sgdmft.analysis.thresholds import linear_table
 
     answers = []
     with progress.reporter(not quiet, "growth of an infinitesimal overlap") as report:

@@ -1,6 +1,6 @@
 r"""Dyson's equation on whole two-time matrices: an independent solution of the theory, for every self-energy.
 
-Solves Q^-1 = K + Sigma[Q] by plain iteration, Q <- (K + Sigma[Q])^-1, with the pieces of `sgdmft.dmft.whole`. By
+Solves Q^-1 = K + Sigma[Q] by plain iteration, Q <- (K + Sigma[Q])^-1, with the pieces of `sgdmft.dmft.dyson_matrices`. By
 causality the row of Q at t+1 follows from rows of Sigma up to t, hence of Q up to t: each iteration settles at least one
 more time, and the iteration is exact after at most T + 1 iterations. It works on matrices of all times at once, O(T^3)
 per iteration, and shares no equation with the causal steps of `sgdmft.dmft.integrator`.
@@ -15,15 +15,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sgdmft import _validation as check
+from sgdmft.dmft.dyson_matrices import LeastSquares, Motion
 from sgdmft.dmft.integrator import largest_norm
 from sgdmft.dmft.methods import Estimate, refuse_too_large
-from sgdmft.dmft.whole import LeastSquares, Motion
 from sgdmft.errors import Diverged, InvalidArgument, NotConverged
-from sgdmft.models import Linearized
+from sgdmft.problem.models import Linearized
+from sgdmft.problem.selfenergy import SelfEnergy
 from sgdmft.run.request import Feature, Request
-from sgdmft.selfenergy import SelfEnergy
+from sgdmft.run.trajectory import Status, Trajectory
 from sgdmft.superfield import Superfield
-from sgdmft.trajectory import Status, Trajectory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,11 +28,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sgdmft._kernels import layout as names
-from sgdmft.algorithms import Descent, Rates
+from sgdmft.algorithm.descent import Descent, Rates
 from sgdmft.dmft.closures import Closure
 from sgdmft.dmft.history import History
 from sgdmft.errors import TooLarge
-from sgdmft.models import Start
+from sgdmft.problem.models import Start
 
 #: C(t,t) beyond this multiple of max(C(0,0), 1) counts as divergence.
 NORM_LIMIT = 1e6

@@ -18,9 +18,9 @@ from sgdmft.dmft.history import History, Layout
 from sgdmft.dmft.integrator import Integrator
 from sgdmft.dmft.run import Run
 from sgdmft.errors import Diverged, InvalidArgument, TooLarge
-from sgdmft.models import Start
+from sgdmft.problem.models import Start
 from sgdmft.run.request import Request
-from sgdmft.trajectory import Status, Trajectory
+from sgdmft.run.trajectory import Status, Trajectory
 
 # Bytes per second that a step reads its operators at, measured on a server core of 2023; for estimates only.
 _SPEED_DENSE, _SPEED_CACHE = 2.0e10, 3.0e10

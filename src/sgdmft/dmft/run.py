@@ -10,10 +10,10 @@ import numpy as np
 from sgdmft._kernels import layout as names
 from sgdmft.dmft.integrator import Integrator, largest_norm
 from sgdmft.errors import Diverged
-from sgdmft.models import GaussianLeastSquares
+from sgdmft.problem.models import GaussianLeastSquares
 from sgdmft.run.request import Request
-from sgdmft.stability import stability_limit
-from sgdmft.trajectory import Status, Trajectory
+from sgdmft.run.stability import stability_limit
+from sgdmft.run.trajectory import Status, Trajectory
 
 _REASONS = {names.DIVERGED: Status.DIVERGED, names.RECOVERED: Status.RECOVERED}
 

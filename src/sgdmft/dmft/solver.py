@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 import time
 
-from sgdmft.algorithms import Descent
-from sgdmft.dmft.checkpoint import Checkpoint, Clock
+from sgdmft.algorithm.descent import Descent
 from sgdmft.dmft.dyson import Dyson
 from sgdmft.dmft.methods import Compressed, Dense, Estimate, Method
 from sgdmft.errors import InvalidArgument
-from sgdmft.models import Model, Start
-from sgdmft.parameters import content_key
+from sgdmft.problem.models import Model, Start
+from sgdmft.problem.selfenergy import SelfEnergy
 from sgdmft.progress import Progress, reporter
+from sgdmft.run.checkpoint import Checkpoint, Clock
+from sgdmft.run.parameters import content_key
 from sgdmft.run.request import Recovered, Request, Save
-from sgdmft.selfenergy import SelfEnergy
-from sgdmft.sweeps import interruptible
-from sgdmft.trajectory import Status, Trajectory, provenance
+from sgdmft.run.trajectory import Status, Trajectory, provenance
+from sgdmft.sweeps.executor import interruptible
 
 _CHUNK_SECONDS = 0.1  # between two looks at progress, interruption and checkpoints
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdmft.batches import Bernoulli, FullBatch
+from sgdmft.algorithm.batches import Bernoulli, FullBatch
 from sgdmft.errors import InvalidArgument
-from sgdmft.models import ConstantTarget, Start, Teacher
 from sgdmft.plotting.style import COLORS, draw_points, dress, palette, panels_of, shades, thinned
-from sgdmft.trajectory import QUANTITIES, Trajectory, time_unit
+from sgdmft.problem.models import ConstantTarget, Start, Teacher
+from sgdmft.run.trajectory import QUANTITIES, Trajectory, time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from sgdmft.aging import Decay, FluctuationDissipation
-    from sgdmft.landscape import Spectrum
+    from sgdmft.analysis.aging import Decay, FluctuationDissipation
+    from sgdmft.analysis.landscape import Spectrum
 
 _LOGARITHMIC = ("loss", "distance", "generalization_error")
 _FLOOR = 1e-12  # below it a loss or a distance is rounding noise
@@ -36,7 +36,7 @@ def learning_curves(
     trajectories : Trajectory
         Theories become lines; simulations become points with bars of one standard error.
     axes : one for each of the quantities
-    quantities : names from `sgdmft.trajectory.QUANTITIES`
+    quantities : names from `sgdmft.run.trajectory.QUANTITIES`
         By default loss, magnetization and distance, as far as every trajectory holds them.
     labels : one for each trajectory; default the algorithm, said once for theory and simulation
 
@@ -164,7 +164,7 @@ def replica_overlap(
 
 
 def decays(curves: Sequence[Decay], *, axes: Axes | None = None, exponent: float = 0.0, title: str = "") -> Axes:
-    """q(t_w + tau, t_w) of `sgdmft.aging` against tau / t_w^exponent, from light to dark with growing t_w."""
+    """q(t_w + tau, t_w) of `sgdmft.analysis.aging` against tau / t_w^exponent, from light to dark with growing t_w."""
     (panel,) = panels_of(None if axes is None else [axes], 1)
     for curve, color in zip(curves, shades(len(curves)), strict=True):
         label = rf"$t_w={curve.waiting_time}$"

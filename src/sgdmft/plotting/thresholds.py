@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdmft.batches import Bernoulli, FullBatch
+from sgdmft.algorithm.batches import Bernoulli, FullBatch
 from sgdmft.plotting.style import COLORS, draw_points, dress, figure, palette, panels_of, shades
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def relaxation(
     Parameters
     ----------
     times : label -> (alphas, taus); infinite ones are not shown
-    fits : label -> fit, see `sgdmft.thresholds`
+    fits : label -> fit, see `sgdmft.analysis.thresholds`
         Drawn over the window of its points; a mark and a band at the top of the axes are alpha* and its interval.
     """
     (panel,) = panels_of(None if axes is None else [axes], 1)

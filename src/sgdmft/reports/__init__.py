@@ -90,4 +90,4 @@ def write(
 
 
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"sgdmft.reports.{name}")
+    return importlib.import_module(f"sgdmft.reports.sections.{name}")

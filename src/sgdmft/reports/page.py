@@ -11,9 +11,10 @@ from pathlib import Path
 
 import jinja2
 
-from sgdmft import _files, parameters, plotting
+from sgdmft import plotting
 from sgdmft.reports.section import Section
-from sgdmft.trajectory import Trajectory, provenance
+from sgdmft.run import files, parameters
+from sgdmft.run.trajectory import Trajectory, provenance
 
 _PIXELS_PER_INCH = 92  # on the page: text in the pictures about as large as the captions
 
@@ -21,15 +22,15 @@ _PIXELS_PER_INCH = 92  # on the page: text in the pictures about as large as the
 def save_files(folder: Path, section: Section) -> None:
     """Write a section's figures (PNG), data (netCDF) and parameters (TOML) into the folder."""
     for figure in section.figures:
-        _files.write(folder / f"{figure.name}.png", plotting.png(figure.figure))
+        files.write(folder / f"{figure.name}.png", plotting.png(figure.figure))
     for name, data in section.data.items():
         target = folder / f"{name}.nc"
         if isinstance(data, Trajectory):
             data.save(target, overwrite=True)
         else:
-            _files.write_dataset(target, data)
+            files.write_dataset(target, data)
     if section.parameters:
-        _files.write(folder / f"{section.name}.toml", parameters.toml(section.parameters, heading=section.title))
+        files.write(folder / f"{section.name}.toml", parameters.toml(section.parameters, heading=section.title))
 
 
 def save_page(
@@ -37,7 +38,7 @@ def save_page(
 ) -> Path:
     """Write `report.html`."""
     target = folder / "report.html"
-    _files.write(target, render(sections, failed=failed, interrupted=interrupted, quick=quick))
+    files.write(target, render(sections, failed=failed, interrupted=interrupted, quick=quick))
     return target
 
 

@@ -48,7 +48,7 @@ class Section:
     text : paragraphs; `html` makes them of HTML fragments without block tags
     figures, tables : in the order in which they are shown, figures first
     data : name -> Trajectory or xarray.Dataset; saved as netCDF
-    parameters : plain tables, see `sgdmft.parameters.plain`; saved as TOML
+    parameters : plain tables, see `sgdmft.run.parameters.plain`; saved as TOML
     """
 
     name: str

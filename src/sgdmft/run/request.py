@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from sgdmft import _validation as check
-from sgdmft import parameters
-from sgdmft.algorithms import Descent
-from sgdmft.batches import FullBatch
+from sgdmft.algorithm.batches import FullBatch
+from sgdmft.algorithm.descent import Descent
 from sgdmft.errors import InvalidArgument
-from sgdmft.models import Linearized, Model, Start
+from sgdmft.problem.models import Linearized, Model, Start
+from sgdmft.run import parameters
 
 
 class Feature(enum.Enum):

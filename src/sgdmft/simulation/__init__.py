@@ -1,7 +1,7 @@
 """Finite-size runs: the same model and algorithm objects as the theory, sampled at N weights."""
 
 from sgdmft.simulation.ensemble import simulate as simulate
-from sgdmft.simulation.instance import Instance as Instance
+from sgdmft.simulation.gaussian import Instance as Instance
 from sgdmft.simulation.probe import Eigenpairs as Eigenpairs
 from sgdmft.simulation.probe import Probe as Probe
 from sgdmft.simulation.probe import eigenpairs as eigenpairs

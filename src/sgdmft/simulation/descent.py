@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sgdmft.algorithms import Rates
+from sgdmft.algorithm.descent import Rates
 from sgdmft.errors import InvalidArgument
-from sgdmft.models import Start
+from sgdmft.problem.models import Start
 from sgdmft.run.request import Feature, Request
 from sgdmft.simulation.recorder import Recorder
 from sgdmft.simulation.risk import Risk, stream

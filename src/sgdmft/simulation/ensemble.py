@@ -11,18 +11,18 @@ from typing import Any, Literal
 import numpy as np
 
 from sgdmft import _validation as check
-from sgdmft.algorithms import Descent
+from sgdmft.algorithm.descent import Descent
 from sgdmft.errors import Diverged, TooLarge
-from sgdmft.models import GaussianLeastSquares, Start
+from sgdmft.problem.models import GaussianLeastSquares, Start
 from sgdmft.progress import Progress, reporter
 from sgdmft.run.request import Feature, Recovered, Request, Save
+from sgdmft.run.stability import stability_limit
+from sgdmft.run.trajectory import Status, Trajectory
 from sgdmft.simulation.descent import Control, Plan, Record, descend, signs
-from sgdmft.simulation.instance import Instance, precision
+from sgdmft.simulation.gaussian import Instance, precision
 from sgdmft.simulation.recorder import Recorder, mean_trajectory
 from sgdmft.simulation.risk import Needs, data_needs, risk_of
-from sgdmft.stability import stability_limit
 from sgdmft.sweeps import cores, on_threads
-from sgdmft.trajectory import Status, Trajectory
 
 
 def simulate(

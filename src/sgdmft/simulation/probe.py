@@ -9,7 +9,7 @@ import numpy as np
 
 from sgdmft import _validation as check
 from sgdmft.errors import InvalidArgument
-from sgdmft.simulation.instance import Instance
+from sgdmft.simulation.gaussian import Instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

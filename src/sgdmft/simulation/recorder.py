@@ -24,7 +24,7 @@ import numpy as np
 from sgdmft import _validation as check
 from sgdmft.errors import InvalidArgument
 from sgdmft.run.request import Save
-from sgdmft.trajectory import Trajectory
+from sgdmft.run.trajectory import Trajectory
 
 
 class Recorder:

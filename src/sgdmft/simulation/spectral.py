@@ -13,7 +13,7 @@ import numpy as np
 
 from sgdmft import _validation as check
 from sgdmft.errors import InvalidArgument
-from sgdmft.simulation.instance import Instance
+from sgdmft.simulation.gaussian import Instance
 
 
 def spectral_estimate(instance: Instance, *, norm: float = 1.0) -> np.ndarray:

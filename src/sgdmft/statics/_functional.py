@@ -35,7 +35,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdmft.models import GaussianLeastSquares, Teacher
+from sgdmft.problem.models import GaussianLeastSquares, Teacher
 
 
 @dataclass(frozen=True, slots=True)

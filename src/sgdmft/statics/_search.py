@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdmft.errors import NotConverged
-from sgdmft.models import GaussianLeastSquares
+from sgdmft.problem.models import GaussianLeastSquares
 from sgdmft.statics._functional import Problem
 from sgdmft.statics._saddle import (
     GROUND,

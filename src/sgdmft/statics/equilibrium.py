@@ -21,7 +21,7 @@ import numpy as np
 
 from sgdmft import _validation as check
 from sgdmft.errors import InvalidArgument, NotConverged
-from sgdmft.models import GaussianLeastSquares, Teacher
+from sgdmft.problem.models import GaussianLeastSquares, Teacher
 from sgdmft.statics._saddle import GROUND, THERMAL
 from sgdmft.statics._search import Candidate, Search
 

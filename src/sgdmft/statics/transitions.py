@@ -27,7 +27,7 @@ from typing import Any
 
 from sgdmft import _validation as check
 from sgdmft.errors import InvalidArgument, NotConverged
-from sgdmft.models import ConstantTarget, GaussianLeastSquares, Teacher
+from sgdmft.problem.models import ConstantTarget, GaussianLeastSquares, Teacher
 from sgdmft.statics._functional import Problem
 from sgdmft.statics._saddle import break_symmetry, symmetric_thermal, symmetric_threshold
 

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sgdmft.progress import Parts
-from sgdmft.trajectory import Status
+from sgdmft.run.trajectory import Status
 
 _Label = TypeVar("_Label")
 _Result = TypeVar("_Result")

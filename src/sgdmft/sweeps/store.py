@@ -14,9 +14,10 @@ from typing import Any, TypeAlias
 
 import platformdirs
 
-from sgdmft import __version__, parameters
-from sgdmft._files import replacing
+from sgdmft import __version__
 from sgdmft.errors import InvalidArgument
+from sgdmft.run import parameters
+from sgdmft.run.files import replacing
 
 #: Raise it with every change of the solver that moves kept results by more than their accuracy, 1e-6 of a time or of log
 #: mu: results of an earlier revision are then computed anew. A test holds results to those of the present revision.

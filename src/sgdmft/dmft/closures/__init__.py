@@ -8,9 +8,9 @@ from sgdmft.dmft.closures.base import Closure
 from sgdmft.dmft.closures.least_squares import LeastSquares, Replicas
 from sgdmft.dmft.closures.self_energy import Pointwise, Polynomial
 from sgdmft.errors import InvalidArgument
-from sgdmft.models import GaussianLeastSquares, Linearized, Model
+from sgdmft.problem.models import GaussianLeastSquares, Linearized, Model
+from sgdmft.problem.selfenergy import SelfEnergy
 from sgdmft.run.request import Request
-from sgdmft.selfenergy import SelfEnergy
 
 __all__ = ["Closure", "LeastSquares", "Pointwise", "Polynomial", "Replicas", "begin", "closure_of"]
 

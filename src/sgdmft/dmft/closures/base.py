@@ -21,7 +21,7 @@ import numpy as np
 from sgdmft._kernels import layout as names
 from sgdmft._kernels import step as kernel
 from sgdmft.dmft.history import History, Layout
-from sgdmft.models import Start
+from sgdmft.problem.models import Start
 from sgdmft.run.request import Feature
 
 

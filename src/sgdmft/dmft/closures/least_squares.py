@@ -13,7 +13,7 @@ from sgdmft._kernels import layout as names
 from sgdmft._kernels import step as kernel
 from sgdmft.dmft.closures.base import Closure, Memory
 from sgdmft.dmft.history import History, Layout, Read
-from sgdmft.models import GaussianLeastSquares, Teacher
+from sgdmft.problem.models import GaussianLeastSquares, Teacher
 from sgdmft.run.request import Feature
 
 _SCRATCH = len(names.Memory._fields) + len(names.Residuals._fields)

@@ -21,8 +21,8 @@ from sgdmft._kernels import layout as names
 from sgdmft._kernels import step as kernel
 from sgdmft.dmft.closures.base import Closure, Memory
 from sgdmft.dmft.history import History, Layout, Read
+from sgdmft.problem.selfenergy import SelfEnergy
 from sgdmft.run.request import Feature
-from sgdmft.selfenergy import SelfEnergy
 from sgdmft.superfield import Row
 
 

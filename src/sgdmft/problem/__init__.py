@@ -1,0 +1,1 @@
+"""What is learned: covariances, labels, models, and theories stated by a self-energy."""
