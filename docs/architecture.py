@@ -11,7 +11,7 @@ from pathlib import Path
 ROOMS = {
     "dmft.solver": (1, 4, "solve: a loop over a run,\nprogress, checkpoints, Ctrl-C"),
     "dmft.methods": (1, 3, "Dense, Compressed:\nestimate, then begin a run"),
-    "dmft.run": (1, 2, "Run: advance, trajectory,\nstate, restore"),
+    "dmft.causal": (1, 2, "CausalRun: advance, trajectory,\nstate, restore"),
     "dmft.integrator": (1, 1, "steps up to a time: schedules,\nP(t,s), the end of leaves"),
     "dmft.closures": (1, 0, "what one sample feels:\nrow t of the memory kernels"),
     "dmft.history": (2, 2, "the past: operators and rows\non coordinates; panels"),
@@ -32,16 +32,16 @@ FLOW = [
     ("dmft.solver", "dmft.methods", "the cheapest method that fits"),
     ("dmft.methods", "dmft.closures", "the model's closure, with the layout it needs"),
     ("dmft.methods", "dmft.history", "an empty history of that layout"),
-    ("dmft.methods", "dmft.run", "begin: a Run at t = 0"),
+    ("dmft.methods", "dmft.causal", "begin: a CausalRun at t = 0"),
     ("dmft.solver", "sweeps.executor", "is it cancelled?"),
-    ("dmft.run", "dmft.integrator", "advance to the next saved time"),
+    ("dmft.causal", "dmft.integrator", "advance to the next saved time"),
     ("dmft.integrator", "algorithm.batches", "rates and P(t,s) of these steps"),
     ("dmft.integrator", "dmft.closures", "advance: as many steps as there is room for"),
     ("dmft.closures", "_kernels.step", "the step, compiled"),
     ("dmft.integrator", "dmft.history", "a full leaf becomes a panel"),
     ("dmft.history", "_kernels.merge", "and old panels merge"),
     ("dmft.solver", "run.checkpoint", "the state of the run, now and then"),
-    ("dmft.run", "run.trajectory", "what was kept, as a Trajectory"),
+    ("dmft.causal", "run.trajectory", "what was kept, as a Trajectory"),
 ]
 
 WIDTH, HEIGHT, ACROSS, UP = 3.0, 1.0, 4.1, 1.75  # of a box; from box to box

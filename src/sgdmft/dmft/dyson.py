@@ -8,9 +8,8 @@ per iteration, and shares no equation with the causal steps of `sgdmft.dmft.inte
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,8 +17,9 @@ from sgdmft import _validation as check
 from sgdmft.dmft.dyson_matrices import LeastSquares, Motion
 from sgdmft.dmft.integrator import largest_norm
 from sgdmft.dmft.methods import Estimate, refuse_too_large
-from sgdmft.errors import Diverged, InvalidArgument, NotConverged
-from sgdmft.problem.models import Linearized
+from sgdmft.dmft.run import Run
+from sgdmft.errors import InvalidArgument, NotConverged
+from sgdmft.problem.models import Linearized, Start
 from sgdmft.problem.selfenergy import SelfEnergy
 from sgdmft.run.request import Feature, Request
 from sgdmft.run.trajectory import Status, Trajectory
@@ -81,7 +81,7 @@ class Dyson:
         remedy = "It solves for all times at once. Leave it out, or use `Dense()`."
         request.refuse_beyond(f"`Dyson`, for {request.model!r},", supported, remedy)
         refuse_too_large(self.estimate(request), self.memory_limit)
-        return DysonRun(request, self)
+        return DysonRun(request, request.theory_start, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,53 +99,36 @@ class Solution:
     residual: float
 
 
-class DysonRun:
-    """The iteration on a window of points, one more of them settled by each iteration at least; see `dmft.run.Run`.
+class DysonRun(Run):
+    """The iteration on a window of points, one more of them settled by each iteration at least.
 
     Where the iterates leave the region of the solution the window is cut, down to one row, which is exact at once.
     Settled rows are kept to the last bit: rounding there would be amplified by the rows that follow.
     """
 
-    def __init__(self, request: Request, method: Dyson) -> None:
-        start, steps = request.start, request.steps
-        self.request, self.status, self.seconds = request, Status.INTERRUPTED, 0.0
+    def __init__(self, request: Request, start: Start, method: Dyson) -> None:
+        super().__init__(request, method)
+        model, self._motion = request.model, Motion(request.algorithm, start, request.steps)
         self.sigma: SelfEnergy | LeastSquares
-        if isinstance(request.model, SelfEnergy):
-            self.sigma = request.model
+        if isinstance(model, SelfEnergy):
+            self.sigma = model
         else:
-            self.sigma = LeastSquares(request.model, request.algorithm, steps)  # type: ignore[arg-type]
-        self._method, self._motion = method, Motion(request.algorithm, start, steps)  # type: ignore[arg-type]
-        self._limit = largest_norm(start)  # type: ignore[arg-type]
+            self.sigma = LeastSquares(model, request.algorithm, request.steps)  # type: ignore[arg-type]
+        self._tolerance, self._limit = method.tolerance, largest_norm(start)
+        self._most = method.max_iterations or max(50, 3 * request.steps)
         self._settled, self._iterations = 2, 0
-        self._Q = _extend(self._motion.free(2), steps + 2)
-        self._end()
+        self._Q = _extend(self._motion.free(2), request.steps + 2)
+        self._arrive()
 
     @property
     def t(self) -> int:
         return self._settled - 2
 
-    @property
-    def ended(self) -> bool:
-        return self.status is not Status.INTERRUPTED
-
-    @property
-    def work(self) -> float:
-        return 1.0 if self.ended else self.t / self.request.steps
-
-    def advance(self, steps: int | None = None) -> None:
-        """Iterate until so many more times are settled, or all."""
-        began = time.perf_counter()
-        target = self.request.steps if steps is None else min(self.t + steps, self.request.steps)
-        while not self.ended and self.t < target:
-            self._iterate()
-            self._end()
-        self.seconds += time.perf_counter() - began
-
-    def _iterate(self) -> None:
+    def _go(self, target: int) -> None:
         Q, settled, motion = self._Q, self._settled, self._motion
         if settled == len(Q):
             Q = _extend(Q, min(self.request.steps + 2, 3 * settled))
-        if self._iterations == (self._method.max_iterations or max(50, 3 * self.request.steps)):
+        if self._iterations == self._most:
             message = (
                 f"Dyson's equation is not solved after {self._iterations} iterations: {settled - 1} of "
                 f"{self.request.steps + 1} times are settled. Raise `max_iterations`. The last iterate is in `error.value`."
@@ -163,13 +146,9 @@ class DysonRun:
             motion.scale[settled - 2 :] = scale[settled - 3] if settled > 2 else 1.0
         else:
             motion.scale[: settled - 2] = scale[: settled - 2]
-            self._settled = _settled(new, Q, settled, 0.1 * self._method.tolerance)
+            self._settled = _settled(new, Q, settled, 0.1 * self._tolerance)
             Q = _with_settled(new, Q, settled)
         self._Q = Q
-
-    def _end(self) -> None:
-        if self.t == self.request.steps and not self.ended:
-            self.status = Status.COMPLETED
 
     def solution(self) -> Solution:
         """Q and Sigma on the settled points.
@@ -186,16 +165,15 @@ class DysonRun:
         self._motion.scale[:] = scale
         residual = np.inf if once_more is None else float(np.max(_changes(once_more, Q)))
         solution = Solution(Q, S, scale[: len(Q) - 2], self._iterations, residual)
-        if not residual <= self._method.tolerance:
+        if not residual <= self._tolerance:
             raise NotConverged(
-                f"Dyson's equation holds to {residual:.2g} only, not to the tolerance {self._method.tolerance:.2g}, after "
+                f"Dyson's equation holds to {residual:.2g} only, not to the tolerance {self._tolerance:.2g}, after "
                 f"{self._iterations} iterations. Raise `tolerance`. The last iterate is in `error.value`.",
                 solution,
             )
         return solution
 
     def trajectory(self) -> Trajectory:
-        """Everything on the settled times."""
         solution, request = self.solution(), self.request
         Q, steps = solution.weights, self.t
         loss = np.full(len(Q), np.nan)
@@ -213,28 +191,16 @@ class DysonRun:
         saved = request.save.two_times(request.steps)
         saved = saved[saved <= steps]
         pairs = np.ix_(saved + 1, saved + 1)
-        attributes: dict[str, Any] = {"method": repr(self._method), "seconds": self.seconds}
-        attributes |= {"iterations": solution.iterations, "residual": solution.residual}
-        return Trajectory.build(
-            kind="theory",
-            model=request.model,
-            algorithm=request.algorithm,
-            start=request.start,
+        return self._trajectory(
+            {"iterations": solution.iterations, "residual": solution.residual},
             time=times,
             quantities={name: array[times] for name, array in values.items()},
             two_time=saved,
             two_time_quantities={"correlation": Q.correlation[pairs], "response": Q.response[pairs] / eta[saved]},
-            status=self.status,
-            attributes=attributes,
         )
 
-    def divergence(self) -> Diverged:
-        """The error that says where the run diverged, with its trajectory."""
-        message = (
-            f"Diverged: C(t,t) left the finite region after step {self.t}. Lower the learning rate. "
-            "The solution up to that step is in `error.trajectory`."
-        )
-        return Diverged(message, self.trajectory())
+    def _reason(self) -> str:
+        return "No further row is finite"
 
     def state(self) -> dict[str, np.ndarray]:
         raise InvalidArgument("A run of `Dyson` has no state to keep. Use `Dense()`.")

@@ -10,17 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
-
 from sgdmft import _validation as check
 from sgdmft.dmft import closures
+from sgdmft.dmft.causal import CausalRun
 from sgdmft.dmft.history import History, Layout
 from sgdmft.dmft.integrator import Integrator
 from sgdmft.dmft.run import Run
-from sgdmft.errors import Diverged, InvalidArgument, TooLarge
+from sgdmft.errors import InvalidArgument, TooLarge
 from sgdmft.problem.models import Start
 from sgdmft.run.request import Request
-from sgdmft.run.trajectory import Status, Trajectory
 
 # Bytes per second that a step reads its operators at, measured on a server core of 2023; for estimates only.
 _SPEED_DENSE, _SPEED_CACHE = 2.0e10, 3.0e10
@@ -40,24 +38,6 @@ class Estimate:
         return f"{self.method}, {self.steps} steps: {_bytes(self.memory)} of memory, about {self.seconds:.2g} s"
 
 
-class HeldRun(Protocol):
-    """A run one can hold; see `sgdmft.dmft.run.Run`."""
-
-    status: Status
-
-    @property
-    def t(self) -> int: ...
-    @property
-    def ended(self) -> bool: ...
-    @property
-    def work(self) -> float: ...
-    def advance(self, steps: int | None = None) -> None: ...
-    def trajectory(self) -> Trajectory: ...
-    def divergence(self) -> Diverged: ...
-    def state(self) -> dict[str, np.ndarray]: ...
-    def restore(self, arrays: dict[str, np.ndarray]) -> None: ...
-
-
 class Method(Protocol):
     """What `solve` asks of a method of integration."""
 
@@ -67,7 +47,7 @@ class Method(Protocol):
         """Memory and time of the run."""
         ...
 
-    def begin(self, request: Request) -> HeldRun:
+    def begin(self, request: Request) -> Run:
         """The run at t = 0."""
         ...
 
@@ -95,7 +75,7 @@ class Dense:
         seconds = operators * 4 / 3 * T**3 / _SPEED_DENSE + _STEP_DENSE * T
         return Estimate(method="Dense", steps=T, memory=memory, seconds=seconds)
 
-    def begin(self, request: Request) -> Run:
+    def begin(self, request: Request) -> CausalRun:
         """The run at t = 0."""
         return _begin(request, self, lambda layout, gain: History.dense(request.steps, layout))
 
@@ -146,7 +126,7 @@ class Compressed:
         seconds = T * (operators * 4.0 * n * n / _SPEED_CACHE + _STEP_COMPRESSED)
         return Estimate(method="Compressed", steps=request.steps, memory=memory, seconds=seconds)
 
-    def begin(self, request: Request) -> Run:
+    def begin(self, request: Request) -> CausalRun:
         """The run at t = 0."""
         phases = request.algorithm.batches.phases
         leaves = math.ceil(max(request.steps, 1) / (self._order * phases))
@@ -166,7 +146,7 @@ class Compressed:
 
 def _begin(
     request: Request, method: Dense | Compressed, empty: Callable[[Layout, float], History], **settings: Any
-) -> Run:
+) -> CausalRun:
     """A run by causal steps on an `empty` history."""
     closure, start = closures.begin(request), request.start
     if not isinstance(start, Start):
@@ -185,7 +165,7 @@ def _begin(
         stop_distance=request.stop.distance if request.stop else -math.inf,
         **settings,
     )
-    return Run(request, integrator, method)
+    return CausalRun(request, integrator, method)
 
 
 def refuse_too_large(estimate: Estimate, limit: float) -> None:

@@ -3,77 +3,18 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 
-from sgdmft._kernels import layout as names
-from sgdmft.dmft.integrator import Integrator, largest_norm
 from sgdmft.errors import Diverged
-from sgdmft.problem.models import GaussianLeastSquares
 from sgdmft.run.request import Request
-from sgdmft.run.stability import stability_limit
 from sgdmft.run.trajectory import Status, Trajectory
 
-_REASONS = {names.DIVERGED: Status.DIVERGED, names.RECOVERED: Status.RECOVERED}
 
-
-class Record:
-    """What is kept of a run so far: one-time quantities at the recorded steps, rows at the saved times."""
-
-    ARRAYS = ("times", "values", "count", "saved", "rows_count")
-
-    def __init__(self, request: Request) -> None:
-        save, steps = request.save, request.steps
-        self.times = np.append(save.recorded(steps), 2 * steps + 1)  # room for a last one
-        self.values = np.zeros((len(self.times), 4))
-        self.count = 0
-        self.saved = save.two_times(steps)
-        self.rows: dict[str, np.ndarray] = {}
-        self.rows_count = 0
-
-    def add(self, t: int, out: np.ndarray) -> None:
-        """Quantities at steps t, t + 1, ..., of which the recorded ones are kept."""
-        while self.count < len(self.times) and self.times[self.count] < t + len(out):
-            last = np.searchsorted(self.times, t + len(out))
-            here = slice(self.count, last)
-            self.values[here] = out[self.times[here] - t]
-            self.count = int(last)
-
-    def next_saved(self) -> int | None:
-        return int(self.saved[self.rows_count]) if self.rows_count < len(self.saved) else None
-
-    def add_row(self, integrator: Integrator) -> None:
-        """C(t, .), R(t, .), chi(t, .) and what the closure adds, at the current time, which is the next saved one."""
-        i, n, history = self.rows_count, len(self.saved), integrator.history
-        past = self.saved[:i]
-        kept = {
-            "correlation": (integrator.correlation_row(past), history.now["norm"][0]),
-            "response": (integrator.response_row(past), 0.0),
-            "integrated_response": (integrator.integrated_response_row(past), 0.0),
-            **integrator.closure.saved(history, past),
-        }
-        for name, values in kept.items():
-            if name not in self.rows:
-                self.rows[name] = np.zeros(n) if isinstance(values, float) else np.zeros((n, n))
-            if isinstance(values, float):
-                self.rows[name][i] = values
-            else:
-                self.rows[name][i, :i], self.rows[name][i, i] = values
-        self.rows_count = i + 1
-
-    def two_time(self) -> dict[str, np.ndarray]:
-        """Matrices over the saved times reached, symmetric where C is; vectors of numbers."""
-        n = self.rows_count
-        tables = {name: table[(slice(n),) * table.ndim] for name, table in self.rows.items()}
-        for name in ("correlation", "replica_correlation"):
-            if name in tables:
-                tables[name] = tables[name] + np.tril(tables[name], -1).T
-        return tables
-
-
-class Run:
-    """A run of the theory by causal steps; what `Dense().begin(request)` and `Compressed().begin(request)` return.
+class Run(ABC):
+    """What a method of integration begins; `solve` is a loop over it.
 
     Attributes
     ----------
@@ -82,8 +23,8 @@ class Run:
         The current time.
     status : Status
         `INTERRUPTED` as long as it can go on.
-    integrator : Integrator
-        The history and its closure.
+    seconds : float
+        Spent in `advance`.
 
     Examples
     --------
@@ -98,18 +39,13 @@ class Run:
     'COMPLETED'
     """
 
-    def __init__(self, request: Request, integrator: Integrator, method: Any) -> None:
+    def __init__(self, request: Request, method: Any) -> None:
         self.request, self.status, self.seconds = request, Status.INTERRUPTED, 0.0
-        self.integrator, self._method = integrator, method
-        self._record = Record(request)
-        self._out = np.zeros((64, 4))
-        if 1 - 2 * integrator.start.magnetization + integrator.start.norm < integrator.stop_distance:
-            self.status = Status.RECOVERED
-        self._arrive()
+        self._method = method
 
     @property
-    def t(self) -> int:
-        return self.integrator.t
+    @abstractmethod
+    def t(self) -> int: ...
 
     @property
     def ended(self) -> bool:
@@ -119,96 +55,55 @@ class Run:
     @property
     def work(self) -> float:
         """Part of the work that is done, from 0 to 1."""
-        power = 1 if self.integrator.history.compressed else 3
-        return 1.0 if self.ended else (self.t / self.request.steps) ** power
+        return 1.0 if self.ended else self.t / self.request.steps
 
     def advance(self, steps: int | None = None) -> None:
         """Take so many steps, or all that are left; fewer where the run ends."""
         began = time.perf_counter()
         target = self.request.steps if steps is None else min(self.t + steps, self.request.steps)
         while not self.ended and self.t < target:
-            t, end = self.t, min(target, self._record.next_saved() or target)
-            if len(self._out) < end - t:
-                self._out = np.zeros((end - t, 4))
-            taken = self.integrator.advance(end, self._out)
-            self._record.add(t, self._out[:taken])
-            self.status = _REASONS.get(self.integrator.reason, self.status)
+            self._go(target)
             self._arrive()
         self.seconds += time.perf_counter() - began
 
+    @abstractmethod
+    def _go(self, target: int) -> None:
+        """Steps towards `target`, at least one; or the status that ends the run."""
+
     def _arrive(self) -> None:
-        """Keep the row of a saved time; notice the end."""
-        if self._record.next_saved() == self.t and self.status is not Status.DIVERGED:
-            self._record.add_row(self.integrator)
+        """Notice the end."""
         if self.t == self.request.steps and not self.ended:
             self.status = Status.COMPLETED
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def trajectory(self) -> Trajectory:
         """Everything computed so far, up to the current time."""
-        record, history, closure = self._record, self.integrator.history, self.integrator.closure
-        times, values = record.times[: record.count + 1], record.values[: record.count + 1]
-        if not self.ended:  # they go on being filled
-            times, values = times.copy(), values.copy()
-        now, loss = history.now[0], np.nan if self.status is Status.DIVERGED else closure.loss(history)
-        times[-1], values[-1] = self.t, (now["magnetization"], now["norm"], loss, now["replica_overlap"])
-        attributes: dict[str, Any] = {"method": repr(self._method), "seconds": self.seconds, "coordinates": history.n}
-        if history.compressed:
-            attributes["largest_truncation"] = history.accepted
-        return Trajectory.build(
-            kind="theory",
-            model=self.request.model,
-            algorithm=self.request.algorithm,
-            start=self.request.start,
-            time=times,
-            quantities=dict(zip(closure.recorded, values.T, strict=False)),
-            two_time=record.saved[: record.rows_count],
-            two_time_quantities=record.two_time(),
-            status=self.status,
-            attributes=attributes,
-        )
+
+    def _trajectory(self, attributes: dict[str, Any], **parts: Any) -> Trajectory:
+        request = self.request
+        objects = {"model": request.model, "algorithm": request.algorithm, "start": request.start}
+        attributes = {"method": repr(self._method), "seconds": self.seconds, **attributes}
+        return Trajectory.build(kind="theory", status=self.status, attributes=attributes, **objects, **parts)
 
     def divergence(self) -> Diverged:
-        """The error that says where and why the run diverged, with its trajectory."""
-        t, model, rates = self.t, self.request.model, self.integrator.rates
-        rate = float(rates.learning_rate[t - 1])
-        verdict = f"The learning rate is {rate:.4g}"
-        if isinstance(model, GaussianLeastSquares):
-            limit = stability_limit(model, self.request.algorithm)
-            if limit.learning_rate is None:
-                verdict = f"No closed form of the stability limit at the signal is known here ({limit.reason})"
-            elif rate > limit.learning_rate:
-                verdict = (
-                    f"The learning rate {rate:.4g} is above the stability limit {limit.learning_rate:.4g} at the signal"
-                )
-            else:
-                verdict = (
-                    f"The learning rate {rate:.4g} is below the stability limit {limit.learning_rate:.4g} at the signal, "
-                    "but not stable on the way there"
-                )
+        """The error that says where the run diverged and why, with its trajectory."""
         message = (
-            f"Diverged: C(t,t) left the region below {largest_norm(self.integrator.start):.0e} at step {t}. {verdict}. "
-            f"Lower the learning rate. The solution up to step {t} is in `error.trajectory`."
+            f"Diverged: C(t,t) left the finite region at step {self.t}. {self._reason()}. Lower the learning rate. "
+            f"The solution up to step {self.t} is in `error.trajectory`."
         )
         return Diverged(message, self.trajectory())
 
+    @abstractmethod
+    def _reason(self) -> str: ...
+
     # -- state -----------------------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def state(self) -> dict[str, np.ndarray]:
         """All that makes the run what it is, as arrays; `restore` continues from it bit for bit."""
-        arrays = {f"history_{name}": values for name, values in self.integrator.history.arrays().items()}
-        arrays |= {f"record_{name}": np.asarray(getattr(self._record, name)) for name in Record.ARRAYS}
-        return arrays | {f"rows_{name}": table for name, table in self._record.rows.items()}
 
+    @abstractmethod
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Continue from the `state` of an equal run."""
-
-        def of(prefix: str) -> dict[str, np.ndarray]:
-            return {name.removeprefix(prefix): table for name, table in arrays.items() if name.startswith(prefix)}
-
-        self.integrator.history = self.integrator.history.restored(of("history_"))
-        for name, value in of("record_").items():
-            setattr(self._record, name, int(value) if value.ndim == 0 else value)
-        self._record.rows = of("rows_")
-        self._arrive()

@@ -204,6 +204,13 @@ class Request:
             raise InvalidArgument(f"{who} does not support {feature.value}. {remedy}")
 
     @property
+    def theory_start(self) -> Start:
+        """The start, which for N -> infinity is a `Start`."""
+        if isinstance(self.start, Start):
+            return self.start
+        raise InvalidArgument(f"The theory starts from a `Start(...)`, but `start` is {self.start!r}: simulate it.")
+
+    @property
     def identity(self) -> str:
         """Canonical text: equal for equal questions, whatever objects ask them; see `parameters.canonical`."""
         names = ("model", "algorithm", "steps", "start", "save", "stop")
