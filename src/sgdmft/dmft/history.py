@@ -10,8 +10,8 @@ there are, a closure declares by a `Layout`; compiled code knows them by the nam
 from __future__ import annotations
 
 import enum
-from dataclasses import astuple, dataclass, field
-from typing import NamedTuple
+from dataclasses import astuple, dataclass, field, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -79,24 +79,32 @@ class History:
     accepted: float = 0.0
     _work: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
     _run: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    #: The rows of the current time that every closure has, views of the first of `lines`.
+    named: Lines = field(init=False)
+    _clock: tuple[np.ndarray, np.ndarray] = field(init=False)
     _weights: tuple[np.ndarray, np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.named = Lines(*self.lines[:4])
+        self._clock = self.now["time"], self.now["coordinates"]
         self._weights = self.layout.weights(self.gain)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.init}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.__post_init__()
 
     @property
     def t(self) -> int:
-        return int(self.now["time"][0])
+        return self._clock[0].item()
 
     @property
     def n(self) -> int:
         """Coordinates in use."""
-        return int(self.now["coordinates"][0])
-
-    @property
-    def named(self) -> Lines:
-        """The rows of the current time that every closure has, views of the first of `lines`."""
-        return Lines(*self.lines[:4])
+        return self._clock[1].item()
 
     @property
     def capacity(self) -> int:

@@ -61,6 +61,7 @@ class Integrator:
     memory_limit: float = np.inf
     reason: int = names.DONE
     _bounds: np.ndarray = field(init=False)
+    _ones: np.ndarray = field(default_factory=lambda: np.ones((1, 0)))
 
     def __post_init__(self) -> None:
         self.closure.begin(self.history, self.start)
@@ -77,7 +78,9 @@ class Integrator:
         Returns the number of steps taken.
         """
         past, taken, total = self.history, 0, target - self.t
-        rates = np.column_stack([values[self.t : target] for values in self.rates])
+        rates = np.empty((total, len(self.rates)))
+        for column, values in enumerate(self.rates):
+            rates[:, column] = values[target - total : target]
         self.reason = names.DONE
         while taken < total and self.reason == names.DONE:
             room = self._room()
@@ -116,7 +119,9 @@ class Integrator:
     def _reselections(self, chunk: int) -> np.ndarray:
         """P(t + i, s) on the coordinates, shape (chunk, n + chunk); or one row of ones."""
         if self.algorithm.batches.memoryless:
-            return np.ones((1, self.history.n + chunk))
+            if self._ones.shape[1] < self.history.capacity:
+                self._ones = np.ones((1, self.history.capacity))
+            return self._ones
         times = self.history.times(chunk)
         table = np.zeros((chunk, len(times)))
         past = self.history.n

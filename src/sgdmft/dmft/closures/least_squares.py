@@ -17,6 +17,8 @@ from sgdmft.problem.models import GaussianLeastSquares, Teacher
 from sgdmft.run.request import Feature
 
 _SCRATCH = len(names.Memory._fields) + len(names.Residuals._fields)
+_MULTIPLIER = len(names.Memory._fields) + names.Residuals._fields.index("multiplier")
+_UNUSED = np.ones((1, 5))
 _LINES = (Read.SUMS, Read.VALUES, Read.RESPONSE, Read.SUMS, Read.VALUES, Read.VALUES)  # m, C, R; f(m), P, C12
 
 
@@ -56,14 +58,11 @@ class LeastSquares(Closure):
         return Memory(memory.response[:n], memory.correlation[:n], pull, loss)
 
     def loss(self, past: History) -> float:
-        out, rates = np.zeros((1, 4)), np.ones((1, 5))  # the loss does not depend on the rates of the step at t
-        self._advance(past, 1, np.ones((1, past.n)), rates, np.zeros(3), out, True)
+        out = np.empty((1, 4))  # the loss depends neither on the scheme nor on the rates of the step at t
+        self.advance(past, 1, np.ones((1, past.n)), _UNUSED, _UNUSED[0], out, True)
         return float(out[0, 2])
 
-    def advance(self, past, steps, reselections, rates, bounds, out):
-        return self._advance(past, steps, reselections, rates, bounds, out, False)
-
-    def _advance(self, past, steps, reselections, rates, bounds, out, measure):
+    def advance(self, past, steps, reselections, rates, bounds, out, measure=False):
         return kernel.advance_least_squares(
             past.operators, past.row, past.end, past.lines, past.scratch, past.now, steps, reselections, rates,
             self._polynomials, self._constants, bounds, out, measure, self.pair,
@@ -75,7 +74,7 @@ class LeastSquares(Closure):
     def saved(self, past: History, times: np.ndarray) -> dict[str, tuple[np.ndarray, float] | float]:
         """`label_response` = sum_s dE[r(t)]/dxi(s), the response of r(t) to minus its label: (4.2) with P = 1, summed."""
         self.loss(past)
-        responded = names.Residuals(*past.scratch[6:]).multiplier[: past.n]  # L^T k
+        responded = past.scratch[_MULTIPLIER, : past.n]  # L^T k
         return {"label_response": float(1.0 - responded @ past.named.weight[: past.n])}
 
 
