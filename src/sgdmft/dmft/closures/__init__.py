@@ -45,5 +45,6 @@ def begin(request: Request) -> Closure:
         When it does not.
     """
     closure = closure_of(request.model, request)
-    request.refuse_beyond(f"The theory of {request.model!r}", closure.supports, closure.remedy)
+    if not request.features <= closure.supports:
+        request.refuse_beyond(f"The theory of {request.model!r}", closure.supports, closure.remedy)
     return closure
