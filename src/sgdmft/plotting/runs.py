@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdmft.algorithm.batches import Bernoulli, FullBatch
+from sgdmft.algorithm.batches import FullBatch
 from sgdmft.errors import InvalidArgument
-from sgdmft.plotting.style import COLORS, draw_points, dress, palette, panels_of, shades, thinned
+from sgdmft.plotting.style import COLORS, draw_points, dress, name_of, palette, panel_of, panels_of, shades, thinned
 from sgdmft.problem.models import ConstantTarget, Start, Teacher
 from sgdmft.run.trajectory import QUANTITIES, Trajectory, time_unit
 
@@ -55,12 +55,10 @@ def learning_curves(
     for quantity, panel in zip(quantities, panels, strict=True):
         for run, name in zip(trajectories, names, strict=True):
             _curve(panel, run, quantity, colors[name])
-        dress(panel, f"{unit} $t$", QUANTITIES[quantity][1])
-        panel.set_xscale("log")
-        if quantity in _LOGARITHMIC:
-            panel.set_yscale("log")
-    _legend(panels[0], names, trajectories, colors)
-    panels[0].set_title(setting(trajectories), loc="left", fontsize=9)
+        log, first = "xy" if quantity in _LOGARITHMIC else "x", panel is panels[0]
+        legend = {"handles": _handles(trajectories, colors)} if first else None
+        title = setting(trajectories) if first else ""
+        dress(panel, f"{unit} $t$", QUANTITIES[quantity][1], log=log, legend=legend, title=title)
     return panels
 
 
@@ -87,7 +85,7 @@ def two_time(
     InvalidArgument
         When a waiting time was not saved.
     """
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     tints = shades(len(waiting))
     for run in trajectories:
         values, errors = run[quantity], run.error(quantity)
@@ -107,13 +105,10 @@ def two_time(
                 draw_points(panel, lag[keep], curve[keep], bars[keep], color)
             else:
                 panel.plot(lag, curve, color=color, lw=1.8, label=f"$t_w = {start}$")
-    panel.set_xscale("log")
     symbol = {"correlation": "C", "response": "R"}[quantity]
     hat = rf"\hat {symbol}" if normalized else symbol
-    dress(panel, rf"$\tau$ ({time_unit(*trajectories)})", rf"${hat}(t_w+\tau,\,t_w)$")
-    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
-    panel.set_title(setting(trajectories), loc="left", fontsize=9)
-    return panel
+    x, y = rf"$\tau$ ({time_unit(*trajectories)})", rf"${hat}(t_w+\tau,\,t_w)$"
+    return dress(panel, x, y, log="x", legend={}, title=setting(trajectories))
 
 
 def z_scores(comparisons: Mapping[str, Any], *, axes: Axes | None = None, title: str = "") -> Axes:
@@ -124,7 +119,7 @@ def z_scores(comparisons: Mapping[str, Any], *, axes: Axes | None = None, title:
     comparisons : label -> `sgdmft.Comparison`
         All with the same threshold (same number of entries, samples and false-alarm rate); the band is the widest.
     """
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     colors = palette(list(comparisons))
     bound = max(found.threshold for found in comparisons.values())
     panel.axhspan(-bound, bound, color="#000000", alpha=0.07, lw=0)
@@ -133,69 +128,57 @@ def z_scores(comparisons: Mapping[str, Any], *, axes: Axes | None = None, title:
         shift = 1.025 ** (k - (len(comparisons) - 1) / 2)  # side by side, not on top of each other
         steps = np.array([score.time for score in found.scores]) * shift
         panel.plot(steps, [score.z for score in found.scores], "o", ms=3.6, alpha=0.8, color=colors[name], label=name)
-    panel.set_xscale("log")
     reach = 1.35 * max(bound, *(abs(found.worst.z) for found in comparisons.values()))
     panel.set_ylim(-reach, reach)
-    dress(panel, f"{next(iter(comparisons.values())).time_unit} $t$", "$z$-score")
-    panel.legend(frameon=False, fontsize=9, ncols=4, handlelength=0.8, loc="upper left")
-    panel.set_title(title, loc="left", fontsize=9)
-    return panel
+    legend = {"ncols": 4, "handlelength": 0.8, "loc": "upper left"}
+    unit = next(iter(comparisons.values())).time_unit
+    return dress(panel, f"{unit} $t$", "$z$-score", log="x", legend=legend, title=title)
 
 
 def replica_overlap(
     pairs: Mapping[str, tuple[Trajectory, Trajectory]], *, axes: Axes | None = None, title: str = ""
 ) -> Axes:
     """C12(t,t)/C(t,t) of two runs on the same data: label -> (theory, simulation at its saved two-times)."""
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     colors = palette(list(pairs))
     for name, (theory, data) in pairs.items():
-        panel.plot(
-            theory.time[1:], (theory["replica_overlap"] / theory.norm)[1:], color=colors[name], lw=1.8, label=name
-        )
+        expected = theory["replica_overlap"] / theory.norm
+        panel.plot(theory.time[1:], expected[1:], color=colors[name], lw=1.8, label=name)
         norm, overlap = np.diag(data.correlation), np.diag(data["replica_correlation"])
         error = np.diag(data.error("replica_correlation")) / norm
         shown = data.two_time > 0
         draw_points(panel, data.two_time[shown], (overlap / norm)[shown], error[shown], colors[name])
-    panel.set_xscale("log")
-    dress(panel, f"{time_unit(*(run for pair in pairs.values() for run in pair))} $t$", r"$C_{12}(t,t)/C(t,t)$")
-    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
-    panel.set_title(title, loc="left", fontsize=9)
-    return panel
+    unit = time_unit(*(run for pair in pairs.values() for run in pair))
+    return dress(panel, f"{unit} $t$", r"$C_{12}(t,t)/C(t,t)$", log="x", legend={}, title=title)
 
 
 def decays(curves: Sequence[Decay], *, axes: Axes | None = None, exponent: float = 0.0, title: str = "") -> Axes:
     """q(t_w + tau, t_w) of `sgdmft.analysis.aging` against tau / t_w^exponent, from light to dark with growing t_w."""
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     for curve, color in zip(curves, shades(len(curves)), strict=True):
         label = rf"$t_w={curve.waiting_time}$"
         panel.plot(curve.lag / curve.waiting_time**exponent, curve.correlation, color=color, lw=1.6, label=label)
-    panel.set_xscale("log")
     scale = {0.0: r"$\tau$ (steps)", 1.0: r"$\tau/t_w$"}.get(exponent, rf"$\tau/t_w^{{{exponent:.2f}}}$")
-    dress(panel, scale, r"$\hat C(t_w+\tau,t_w)$")
-    panel.set_title(title, loc="left", fontsize=9)
-    return panel
+    return dress(panel, scale, r"$\hat C(t_w+\tau,t_w)$", log="x", title=title)
 
 
 def fluctuation_dissipation(
     plots: Mapping[str, FluctuationDissipation], *, axes: Axes | None = None, title: str = ""
 ) -> Axes:
     """chi(t,t_w) against C(t,t_w)/C(t,t) at fixed t; the slope times C(t,t) is -1/T_eff."""
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     colors = palette(list(plots))
     for name, plot in plots.items():
         normalized = plot.correlation / plot.correlation[-1]
         panel.plot(normalized, plot.integrated_response, ".-", ms=3, lw=1.4, color=colors[name], label=name)
-    dress(panel, r"$C(t,t_w)/C(t,t)$", r"$\chi(t,t_w)$")
-    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
-    panel.set_title(title, loc="left", fontsize=9)
-    return panel
+    return dress(panel, r"$C(t,t_w)/C(t,t)$", r"$\chi(t,t_w)$", legend={}, title=title)
 
 
 def spectrum(
     expected: Spectrum, *, measured: np.ndarray | None = None, axes: Axes | None = None, bins: int = 40, title: str = ""
 ) -> Axes:
     """The Hessian's law of eigenvalues as a line, its outliers as ticks, and measured eigenvalues as a histogram."""
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     edges = expected.bulk.edges
     if measured is not None:
         panel.hist(np.ravel(measured), bins=bins, density=True, color=COLORS[6], alpha=0.6, label="simulation")
@@ -210,35 +193,25 @@ def spectrum(
         )  # fmt: skip
     panel.axvline(0.0, color="#000000", lw=0.8, alpha=0.4)
     panel.set_ylim(0.0, top)
-    dress(panel, r"eigenvalue $\lambda$", r"density $\rho(\lambda)$")
-    panel.set_title(title, loc="left", fontsize=9)
-    return panel
+    return dress(panel, r"eigenvalue $\lambda$", r"density $\rho(\lambda)$", title=title)
 
 
 def lowest_eigenvalues(edges: Mapping[str, tuple[Any, Any]], *, axes: Axes | None = None, title: str = "") -> Axes:
     """Minus the lower edge of the Hessian's bulk against steps: label -> (steps, lower edge)."""
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     colors = palette(list(edges))
     for name, (steps, edge) in edges.items():
         panel.plot(steps, -np.asarray(edge), color=colors[name], lw=1.8, label=name)
-    panel.set_xscale("log")
-    panel.set_yscale("log")
-    dress(panel, "steps $t$", r"$-\lambda_{\min}$ of the bulk")
-    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
-    panel.set_title(title, loc="left", fontsize=9)
-    return panel
+    return dress(panel, "steps $t$", r"$-\lambda_{\min}$ of the bulk", log="xy", legend={}, title=title)
 
 
 def algorithm_label(run: Trajectory) -> str:
     """What tells the algorithm from others in a legend: b for the talk's SGD, the scheme for the rest."""
-    algorithm = run.algorithm
-    if algorithm is None:
+    if run.algorithm is None:
         return run.kind
-    if isinstance(algorithm.batches, FullBatch):
-        return "gradient descent, $b=1$"
-    if isinstance(algorithm.batches, Bernoulli) and isinstance(algorithm.batches.fraction, float):
-        return f"SGD, $b={algorithm.batches.fraction:g}$"
-    return repr(algorithm.batches)
+    name = name_of(run.algorithm)
+    kind = "gradient descent" if isinstance(run.algorithm.batches, FullBatch) else "SGD"
+    return f"{kind}, {name}" if name.startswith("$") else name
 
 
 def setting(trajectories: Sequence[Trajectory]) -> str:
@@ -283,12 +256,12 @@ def _curve(panel: Axes, run: Trajectory, quantity: str, color: str) -> None:
         panel.plot(time, values, color=color, lw=1.8)
 
 
-def _legend(panel: Axes, names: Sequence[str], runs: Sequence[Trajectory], colors: Mapping[str, str]) -> None:
+def _handles(runs: Sequence[Trajectory], colors: Mapping[str, str]) -> list[Any]:
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=color, lw=1.8, label=name) for name, color in colors.items()]
     if {run.kind for run in runs} == {"theory", "simulation"}:
         handles.append(Line2D([], [], color="#777777", lw=1.8, label=r"theory, $N\to\infty$"))
-        style = {"marker": "o", "ms": 4, "mfc": "white", "mew": 1.1, "lw": 0}
-        handles.append(Line2D([], [], color="#777777", label="simulation", **style))
-    panel.legend(handles=handles, frameon=False, fontsize=9, handlelength=1.4)
+        style = {"marker": "o", "ms": 4, "mfc": "white", "mew": 1.1, "lw": 0, "color": "#777777"}
+        handles.append(Line2D([], [], label="simulation", **style))
+    return handles

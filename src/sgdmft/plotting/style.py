@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgdmft.batches import Bernoulli, FullBatch
 from sgdmft.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ COLORS = ("#222222", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56
 #: Batch fraction -> index of its colour, the same in all pictures.
 _FRACTION_COLORS: dict[float | None, int] = {1.0: 0, 0.5: 1, 0.2: 2, 0.1: 3, 0.05: 4, 0.3: 5}
 _POINTS = 22  # simulation points along a curve
+
+#: Style of open marks.
+OPEN = {"ms": 4.5, "mfc": "white", "mew": 1.3}
 
 
 def figure(columns: int = 1, rows: int = 1, *, width: float = 4.2, height: float = 3.3) -> tuple[Figure, np.ndarray]:
@@ -52,11 +56,25 @@ def palette(names: Sequence[str]) -> dict[str, str]:
     return {name: COLORS[k % len(COLORS)] for k, name in enumerate(different)}
 
 
+def name_of(algorithm: Any) -> str:
+    """Short label: b for the talk's minibatches, the scheme for the rest."""
+    batches = algorithm.batches
+    if isinstance(batches, FullBatch):
+        return "$b=1$"
+    if isinstance(batches, Bernoulli) and isinstance(batches.fraction, float):
+        return f"$b={batches.fraction:g}$"
+    return repr(batches)
+
+
 def shades(count: int) -> list[Any]:
     """Ordered colours for ordered things, from light to dark."""
     import matplotlib
 
     return list(matplotlib.colormaps["viridis"](np.linspace(0.85, 0.0, count)))
+
+
+def panel_of(axes: Axes | None) -> Axes:
+    return panels_of(None if axes is None else [axes], 1)[0]
 
 
 def panels_of(axes: Sequence[Axes] | np.ndarray | None, count: int) -> np.ndarray:
@@ -82,9 +100,18 @@ def thinned(times: np.ndarray) -> np.ndarray:
     return np.unique(np.searchsorted(times, wanted).clip(0, len(times) - 1))
 
 
-def dress(panel: Axes, x: str, y: str) -> None:
+def dress(
+    panel: Axes, x: str, y: str, *, log: str = "", legend: Mapping[str, Any] | None = None, title: str = ""
+) -> Axes:
+    """Labels, title, legend (where there are options of one, `{}` for the usual); `log` names the logarithmic axes."""
     panel.set_xlabel(x)
     panel.set_ylabel(y)
+    for axis in log:
+        panel.set(**{f"{axis}scale": "log"})
     panel.spines[["top", "right"]].set_visible(False)
     panel.tick_params(which="both", direction="out")
     panel.margins(x=0.02)
+    panel.set_title(title, loc="left", fontsize=9)
+    if legend is not None:
+        panel.legend(frameon=False, **{"fontsize": 9, "handlelength": 1.4, **legend})
+    return panel

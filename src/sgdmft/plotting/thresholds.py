@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdmft.algorithm.batches import Bernoulli, FullBatch
-from sgdmft.plotting.style import COLORS, draw_points, dress, figure, palette, panels_of, shades
+from sgdmft.plotting.style import COLORS, OPEN, draw_points, dress, figure, name_of, palette, panel_of, shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,13 +31,13 @@ def relaxation(
     fits : label -> fit, see `sgdmft.analysis.thresholds`
         Drawn over the window of its points; a mark and a band at the top of the axes are alpha* and its interval.
     """
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     colors = palette(list(times))
     for k, (name, (alphas, taus)) in enumerate(times.items()):
         x, y = np.asarray(alphas, dtype=float), np.asarray(taus, dtype=float)
         seen = np.isfinite(y)
         label = name if seen.any() else f"{name}: not recovered"
-        panel.plot(x[seen], y[seen], "o", ms=4.5, color=colors[name], mfc="white", mew=1.3, label=label, zorder=3)
+        panel.plot(x[seen], y[seen], "o", color=colors[name], label=label, zorder=3, **OPEN)
         fit = (fits or {}).get(name)
         if fit is not None:
             low, high = float(np.min(fit.alphas)), float(np.max(fit.alphas))
@@ -50,34 +49,26 @@ def relaxation(
     panel.set_yscale("log")
     low, high = panel.get_ylim()
     panel.set_ylim(low, high * (high / low) ** 0.1)  # room for the marks
-    dress(panel, r"$\alpha$", r"relaxation time $\tau$ (steps)")
-    if times:
-        panel.legend(frameon=False, fontsize=9, handlelength=1.0)
-    panel.set_title(title, loc="left", fontsize=9)
-    return panel
+    legend = {"handlelength": 1.0} if times else None
+    return dress(panel, r"$\alpha$", r"relaxation time $\tau$ (steps)", legend=legend, title=title)
 
 
 def power_law_collapse(
     times: Mapping[str, tuple[Any, Any]], fits: Mapping[str, Any], *, axes: Axes | None = None
 ) -> Axes:
     """The same relaxation times against alpha - alpha*, on logarithmic axes, with the fitted laws."""
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     colors = palette(list(times))
     for name, fit in fits.items():
         x, y = (np.asarray(values, dtype=float) for values in times[name])
         distance = x - fit.threshold
         seen = np.isfinite(y) & (distance > 0)  # points outside the window are shown too
-        panel.plot(distance[seen], y[seen], "o", ms=4.5, color=colors[name], mfc="white", mew=1.3, zorder=3)
+        panel.plot(distance[seen], y[seen], "o", color=colors[name], zorder=3, **OPEN)
         inside = np.linspace(float(np.min(fit.alphas)), float(np.max(fit.alphas)), 200)
-        panel.plot(
-            inside - fit.threshold, fit(inside), color=colors[name], lw=1.6, label=rf"{name}: $\nu={fit.exponent:.2f}$"
-        )
-    panel.set_xscale("log")
-    panel.set_yscale("log")
-    dress(panel, r"$\alpha - \alpha^*$", r"relaxation time $\tau$ (steps)")
-    if fits:
-        panel.legend(frameon=False, fontsize=9, handlelength=1.4)
-    return panel
+        label = rf"{name}: $\nu={fit.exponent:.2f}$"
+        panel.plot(inside - fit.threshold, fit(inside), color=colors[name], lw=1.6, label=label)
+    legend = {} if fits else None
+    return dress(panel, r"$\alpha - \alpha^*$", r"relaxation time $\tau$ (steps)", log="xy", legend=legend)
 
 
 def threshold_against_fraction(answers: Sequence[Any], *, axes: Axes | None = None, title: str = "") -> Axes:
@@ -88,33 +79,13 @@ def threshold_against_fraction(answers: Sequence[Any], *, axes: Axes | None = No
     answers : sequence of `sgdmft.RecoveryThreshold`
         Of FullBatch and Bernoulli batches; refused ones are left out.
     """
-    (panel,) = panels_of(None if axes is None else [axes], 1)
-    fitted = [answer for answer in answers if answer.fit is not None]
-    starts = list(dict.fromkeys(answer.data.setting.start.magnetization for answer in fitted))
-    for m, color in zip(starts, shades(len(starts)), strict=True):
-        mine = [answer for answer in fitted if answer.data.setting.start.magnetization == m]
-        mine.sort(key=lambda answer: _fraction(answer))
-        x = np.array([_fraction(answer) for answer in mine])
-        y = np.array([answer.fit.threshold for answer in mine])
-        bars = np.abs(np.array([answer.fit.interval for answer in mine]).T - y)
-        panel.errorbar(
-            x,
-            y,
-            bars,
-            fmt="o-",
-            ms=4.5,
-            mfc="white",
-            mew=1.3,
-            lw=1.6,
-            elinewidth=1.1,
-            color=color,
-            label=f"$m_0={m:g}$",
-        )
-    panel.set_xscale("log")
-    dress(panel, "batch fraction $b$", r"fitted threshold $\alpha^*$")
+    panel = panel_of(axes)
+    groups = _by_start(answer for answer in answers if answer.fit is not None)
+    for (m, mine), color in zip(groups.items(), shades(len(groups)), strict=True):
+        x, y, bars = _fitted(sorted(mine, key=_fraction))
+        panel.errorbar(x, y, bars, fmt="o-", lw=1.6, elinewidth=1.1, color=color, label=f"$m_0={m:g}$", **OPEN)
+    dress(panel, "batch fraction $b$", r"fitted threshold $\alpha^*$", log="x", legend={}, title=title)
     panel.margins(x=0.05)
-    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
-    panel.set_title(title, loc="left", fontsize=9)
     return panel
 
 
@@ -126,19 +97,16 @@ def growth_exponents(growths: Mapping[str, Any], *, axes: Axes | None = None, ti
     growths : label -> `sgdmft.Growth`
         Ordered, from light to dark.
     """
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     for (name, growth), color in zip(growths.items(), shades(len(growths)), strict=True):
         panel.plot(growth.time[1:], growth.exponent, "o-", ms=3, lw=1.6, color=color, label=name)
-    panel.set_xscale("log")
     panel.set_yscale("symlog", linthresh=0.01, linscale=0.5)
     least = min(growth.exponent.min() for growth in growths.values())
     panel.set_ylim(bottom=1.5 * min(least, 0.0))
     if least < 0:
         panel.axhline(0.0, color="#000000", lw=0.8, alpha=0.5)
-    dress(panel, "steps $t$", r"exponent $\mathrm{d}\log\mu/\mathrm{d}\log t$")
-    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
-    panel.set_title(title, loc="left", fontsize=9)
-    return panel
+    y = r"exponent $\mathrm{d}\log\mu/\mathrm{d}\log t$"
+    return dress(panel, "steps $t$", y, log="x", legend={}, title=title)
 
 
 def linear_intervals(answers: Mapping[str, Any], *, axes: Axes | None = None, title: str = "") -> Axes:
@@ -148,7 +116,7 @@ def linear_intervals(answers: Mapping[str, Any], *, axes: Axes | None = None, ti
     ----------
     answers : label -> `sgdmft.LinearThreshold`
     """
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     styles = {"DECAYS": ("v", COLORS[1]), "UNDECIDED": ("o", "#999999"), "GROWS": ("^", COLORS[2])}
     for row, answer in enumerate(answers.values()):
         alphas = np.array(list(answer.growths))
@@ -162,10 +130,8 @@ def linear_intervals(answers: Mapping[str, Any], *, axes: Axes | None = None, ti
                        label=name.lower() if row == 0 else None)  # fmt: skip
     panel.set_yticks(range(len(answers)), list(answers))
     panel.set_ylim(-0.6, len(answers) - 0.1)
-    dress(panel, r"$\alpha$", "")
-    panel.legend(frameon=False, fontsize=9, ncols=3, handlelength=1.0, loc="upper center", columnspacing=1.2)
-    panel.set_title(title, loc="left", fontsize=9)
-    return panel
+    legend = {"ncols": 3, "handlelength": 1.0, "loc": "upper center", "columnspacing": 1.2}
+    return dress(panel, r"$\alpha$", "", legend=legend, title=title)
 
 
 def recovery_fraction(found: Any, theory: Any = None, *, axes: Axes | None = None) -> Axes:
@@ -177,7 +143,7 @@ def recovery_fraction(found: Any, theory: Any = None, *, axes: Axes | None = Non
     theory : `sgdmft.RelaxationTimes`, optional
         With times on both sides of the number of steps of the runs.
     """
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     if theory is not None:
         at, (low, high) = theory.alpha_at(found.setting.steps), (found.alphas[0], found.alphas[-1])
         panel.plot([low, at, at, high], [0, 0, 1, 1], color=COLORS[0], lw=1.8, label=r"theory, $N\to\infty$")
@@ -185,14 +151,11 @@ def recovery_fraction(found: Any, theory: Any = None, *, axes: Axes | None = Non
         middle, ends = found.fraction(size), found.interval(size)
         bars = np.maximum([middle - ends[0], ends[1] - middle], 0.0)
         label = f"$N={size}$ ({found.runs[size].shape[1]} runs)"
-        panel.errorbar(found.alphas + shift, middle, bars, fmt="o-", ms=4.5, mfc="white", mew=1.3, lw=0.9, elinewidth=1.2,
-                       color=color, label=label)  # fmt: skip
-    dress(panel, r"$\alpha$", f"fraction recovered within {found.setting.steps} steps")
-    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+        x = found.alphas + shift
+        panel.errorbar(x, middle, bars, fmt="o-", lw=0.9, elinewidth=1.2, color=color, label=label, **OPEN)
     setting = found.setting
     title = rf"{name_of(setting.algorithm)},  {_rate(setting.algorithm)}$m_0={setting.start.magnetization:g}$"
-    panel.set_title(title, loc="left", fontsize=9)
-    return panel
+    return dress(panel, r"$\alpha$", f"fraction recovered within {setting.steps} steps", legend={}, title=title)
 
 
 def recovery_quartiles(found: Any, theory: Any = None, *, axes: Axes | None = None) -> Axes:
@@ -201,7 +164,7 @@ def recovery_quartiles(found: Any, theory: Any = None, *, axes: Axes | None = No
     Runs that do not recover count as later than all others: a bar that leaves the picture at the top has no upper end.
     `found` and `theory` are as in `recovery_fraction`; the theory is a line.
     """
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     steps = found.setting.steps
     if theory is not None:
         seen = np.isfinite(theory.times)
@@ -209,21 +172,18 @@ def recovery_quartiles(found: Any, theory: Any = None, *, axes: Axes | None = No
     for size, color, shift in _sizes(found):
         first, median, last = (found.quantile(size, p) for p in (0.25, 0.5, 0.75))
         panel.vlines(found.alphas + shift, first, np.minimum(last, 2 * steps), color=color, lw=1.2)
-        panel.plot(found.alphas + shift, median, "o", ms=4.5, mfc="white", mew=1.3, color=color, label=f"$N={size}$")
+        panel.plot(found.alphas + shift, median, "o", color=color, label=f"$N={size}$", **OPEN)
     panel.axhline(steps, color="#777777", lw=0.8, ls=":")
     panel.set_xlim(found.alphas[0] - 0.03, found.alphas[-1] + 0.03)
     panel.set_ylim(0.0, 1.5 * steps)
-    dress(panel, r"$\alpha$", "step of recovery")
-    panel.legend(frameon=False, fontsize=9, handlelength=1.4, loc="lower left")
-    return panel
+    return dress(panel, r"$\alpha$", "step of recovery", legend={"loc": "lower left"})
 
 
 def _sizes(found: Any) -> list[tuple[int, Any, float]]:
     """Each size with its colour, and a shift in alpha that keeps its points off the others'."""
     apart = 0.004 * float(np.ptp(found.alphas))
     sizes = sorted(found.runs)
-    return [(n, color, apart * (2 * k - len(sizes) + 1)) for k, (n, color) in
-            enumerate(zip(sizes, COLORS[1:], strict=False))]  # fmt: skip
+    return [(n, COLORS[k + 1], apart * (2 * k - len(sizes) + 1)) for k, n in enumerate(sizes)]
 
 
 def threshold_figure(answers: Sequence[Any]) -> Figure:
@@ -233,11 +193,10 @@ def threshold_figure(answers: Sequence[Any]) -> Figure:
     ----------
     answers : sequence of `sgdmft.RecoveryThreshold`
     """
-    starts = list(dict.fromkeys(answer.data.setting.start.magnetization for answer in answers))
+    groups = _by_start(answers)
     several = len({_fraction(answer) for answer in answers if answer.fit is not None}) > 1
-    made, panels = figure(len(starts) + several, 1, width=4.6, height=3.6)
-    for m, panel in zip(starts, panels[0], strict=False):
-        mine = [answer for answer in answers if answer.data.setting.start.magnetization == m]
+    made, panels = figure(len(groups) + several, 1, width=4.6, height=3.6)
+    for (m, mine), panel in zip(groups.items(), panels[0], strict=False):
         setting = mine[0].data.setting
         title = rf"{_rate(setting.algorithm)}$m_0={m:g}$,  $\tau$: first $\Delta<{setting.level:g}$"
         relaxation(*relaxation_curves(mine), axes=panel, title=title)
@@ -276,15 +235,6 @@ def relaxation_curves(answers: Sequence[Any]) -> tuple[dict[str, tuple[np.ndarra
     return curves, laws
 
 
-def name_of(algorithm: Any) -> str:
-    """Short label: b for the talk's minibatches, the scheme for the rest."""
-    if isinstance(algorithm.batches, FullBatch):
-        return "$b=1$"
-    if isinstance(algorithm.batches, Bernoulli) and isinstance(algorithm.batches.fraction, float):
-        return f"$b={algorithm.batches.fraction:g}$"
-    return repr(algorithm.batches)
-
-
 def descent_diagram(
     answers: Sequence[Any],
     limits: Mapping[float, Mapping[int, Any]],
@@ -304,7 +254,7 @@ def descent_diagram(
     stable : (alphas, fractions, margin of stability of the signal, of shape (fractions, alphas))
         Where it is negative, the plane is grey.
     """
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     if stable is not None:
         alphas, fractions, margin = stable
         panel.contourf(alphas, fractions, margin, levels=[-np.inf, 0.0], colors=["#000000"], alpha=0.12)
@@ -314,16 +264,12 @@ def descent_diagram(
         edge = [limits[b][steps].grows_above for b in fractions]
         panel.plot(edge, fractions, "s-", ms=4, lw=1.6, color=color, label=rf"$m_0\to 0$ seen to grow in {steps} steps")
     fitted = [answer for answer in answers if answer.fit is not None]
-    y, x = np.array([_fraction(a) for a in fitted]), np.array([a.fit.threshold for a in fitted])
-    bars = np.abs(np.array([a.fit.interval for a in fitted]).T.reshape(2, -1) - x)
+    y, x, bars = _fitted(fitted)
     label = f"fitted, $m_0={fitted[0].data.setting.start.magnetization:g}$" if fitted else None
-    panel.errorbar(x, y, xerr=bars, fmt="o", ms=4.5, mfc="white", mew=1.3, elinewidth=1.1, color=COLORS[2], label=label)
+    panel.errorbar(x, y, xerr=bars, fmt="o", elinewidth=1.1, color=COLORS[2], label=label, **OPEN)
     panel.set_yscale("log")
     panel.set_ylim(None, 1.3 * max(fractions, default=1.0))
-    dress(panel, r"$\alpha$", "batch fraction $b$")
-    panel.legend(frameon=False, fontsize=8, handlelength=1.4, loc="center right")
-    panel.set_title(title, loc="left", fontsize=9)
-    return panel
+    return dress(panel, r"$\alpha$", "batch fraction $b$", legend={"fontsize": 8, "loc": "center right"}, title=title)
 
 
 def recovery_diagram(
@@ -342,7 +288,7 @@ def recovery_diagram(
     thresholds : label -> (alpha, low, high), one row each above the lines
     points : label of a line -> (alphas, squared overlaps, standard errors), from simulation
     """
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     colors = palette(list(overlaps))
     for name, (x, y) in overlaps.items():
         panel.plot(x, y, color=colors[name], lw=1.8, label=name)
@@ -354,12 +300,10 @@ def recovery_diagram(
         panel.plot([value], [height], "|", color="#222222", ms=9, mew=1.6)
         panel.annotate(name, (high, height), (6, 0), textcoords="offset points", va="center", fontsize=8)
     panel.axhline(1.05, color="#cccccc", lw=0.8)
-    dress(panel, r"$\alpha$", "squared overlap with the signal")
     panel.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0])
     panel.set_ylim(-0.02, 1.12 + 0.11 * len(thresholds))
-    panel.legend(frameon=False, fontsize=8, handlelength=1.4, loc="lower right")
-    panel.set_title(title, loc="left", fontsize=9)
-    return panel
+    legend = {"fontsize": 8, "loc": "lower right"}
+    return dress(panel, r"$\alpha$", "squared overlap with the signal", legend=legend, title=title)
 
 
 def satisfiability_diagram(
@@ -370,15 +314,13 @@ def satisfiability_diagram(
     axes: Axes | None = None,
 ) -> Axes:
     """Phase boundaries in alpha against the target of a constant-target model, with names written into the phases."""
-    (panel,) = panels_of(None if axes is None else [axes], 1)
+    panel = panel_of(axes)
     colors = palette(list(lines))
     for k, (name, alphas) in enumerate(lines.items()):
         panel.plot(targets, alphas, "--" if k == 0 else "-", color=colors[name], lw=1.8, label=name)
     for x, y, text in regions:
         panel.text(x, y, text, ha="center", va="center", fontsize=8)
-    dress(panel, "target $y$", r"$\alpha$")
-    panel.legend(frameon=False, fontsize=8, handlelength=1.6)
-    return panel
+    return dress(panel, "target $y$", r"$\alpha$", legend={"fontsize": 8, "handlelength": 1.6})
 
 
 def _rate(algorithm: Any) -> str:
@@ -387,3 +329,18 @@ def _rate(algorithm: Any) -> str:
 
 def _fraction(answer: Any) -> float:
     return answer.data.setting.algorithm.batch_fraction
+
+
+def _by_start(answers: Iterable[Any]) -> dict[float, list[Any]]:
+    groups: dict[float, list[Any]] = {}
+    for answer in answers:
+        groups.setdefault(answer.data.setting.start.magnetization, []).append(answer)
+    return groups
+
+
+def _fitted(answers: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """b, alpha*, and the lower and upper ends of its error bars."""
+    b, threshold = (
+        np.array(values) for values in ([_fraction(a) for a in answers], [a.fit.threshold for a in answers])
+    )
+    return b, threshold, np.abs(np.array([a.fit.interval for a in answers]).T.reshape(2, -1) - threshold)
