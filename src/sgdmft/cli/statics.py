@@ -59,11 +59,7 @@ def statics(
     results = {}
     for i, model in enumerate(models):
         state = equilibrium(
-            model,
-            temperature=temperature,
-            norm=None if free_norm else norm,
-            weight_decay=weight_decay,
-            levels=levels,
+            model, temperature=temperature, norm=None if free_norm else norm, weight_decay=weight_decay, levels=levels
         )
         print(f"alpha = {model.alpha:g}: {state}")
         results[f"state_{i}"] = parameters.plain(state)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdmft.batches import Bernoulli, FullBatch
+from sgdmft.algorithm.batches import Bernoulli, FullBatch
 from sgdmft.errors import InvalidArgument
 
 if TYPE_CHECKING:

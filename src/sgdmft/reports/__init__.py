@@ -55,11 +55,7 @@ class Outcome:
 
 
 def write(
-    folder: Path,
-    *,
-    quick: bool = False,
-    only: Sequence[str] | None = None,
-    progress: progress_.Progress = False,
+    folder: Path, *, quick: bool = False, only: Sequence[str] | None = None, progress: progress_.Progress = False
 ) -> Outcome:
     """Build the sections one after the other into an existing folder; the page is rewritten after each of them."""
     from sgdmft.reports import page

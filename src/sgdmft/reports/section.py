@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
+
+from sgdmft.run import parameters
 
 if TYPE_CHECKING:
     import matplotlib.figure
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Figure:
     """A picture: a matplotlib figure made without pyplot, the name of its file, and a caption."""
 
@@ -21,7 +24,7 @@ class Figure:
     caption: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Table:
     """A table of cells, the first row being its head."""
 
@@ -48,7 +51,7 @@ class Section:
     text : paragraphs; `html` makes them of HTML fragments without block tags
     figures, tables : in the order in which they are shown, figures first
     data : name -> Trajectory or xarray.Dataset; saved as netCDF
-    parameters : plain tables, see `sgdmft.run.parameters.plain`; saved as TOML
+    parameters : tables of what `sgdmft.run.parameters.plain` takes; saved as TOML
     """
 
     name: str
@@ -59,7 +62,17 @@ class Section:
     data: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", parameters.plain(self.parameters))
+
 
 def html(*fragments: str) -> list[str]:
     """Texts that the page takes as HTML."""
     return [Markup(fragment) for fragment in fragments]
+
+
+class Jobs(dict[str, tuple[float, Callable[..., Any]]]):
+    """Label -> (expected work, function with the keyword arguments `progress` and `cancel`), for `side_by_side`."""
+
+    def add(self, label: str, work: float, function: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+        self[label] = work, partial(function, *arguments, **options)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 from markupsafe import Markup
 
 import sgdmft as sg
 from sgdmft import plotting
-from sgdmft.reports.section import Figure, Section, html
-from sgdmft.run import parameters
+from sgdmft.reports.section import Figure, Jobs, Section, html
 from sgdmft.sweeps import side_by_side
 
 
@@ -32,14 +30,11 @@ def build(
     lags = np.unique(np.geomspace(1, steps, 60).astype(int))
     times = np.unique(np.concatenate([[0], waiting, *(lags + t for t in waiting)]))
     model, start = sg.GaussianLeastSquares(alpha=alpha), sg.Start(magnetization=magnetization)
-    descent, save = sg.GradientDescent(learning_rate), sg.Save(two_time=times[times <= steps].tolist())
-    jobs = {
-        f"correlations, b = {fraction:g}": (
-            1.0,
-            partial(sg.solve, model, descent.at_fraction(fraction), steps=steps, start=start, save=save),
-        )
-        for fraction in fractions
-    }
+    descent = sg.GradientDescent(learning_rate)
+    common = {"steps": steps, "start": start, "save": sg.Save(two_time=times[times <= steps].tolist())}
+    jobs = Jobs()
+    for b in fractions:
+        jobs.add(f"correlations, b = {b:g}", 1.0, sg.solve, model, descent.at_fraction(b), **common)
     runs = dict(zip(fractions, side_by_side(jobs, progress).values(), strict=True))
     picture, panels = plotting.figure(len(runs), 1, width=3.5, height=3.0)
     for panel, run in zip(panels[0], runs.values(), strict=True):
@@ -50,6 +45,7 @@ def build(
             panel.set_ylabel("")
             panel.get_legend().remove()
     picture.suptitle(plotting.setting(list(runs.values())), fontsize=9)
+    caption = Markup("Colours from light to dark: waiting times t<sub>w</sub> from short to long.")
     ends = "; ".join(f"m({steps}) = {run.magnetization[-1]:.2g} at b = {fraction:g}" for fraction, run in runs.items())
     return Section(
         name="correlations",
@@ -61,20 +57,14 @@ def build(
             "If the dynamics were stationary, the curves of all waiting times would coincide. That they move to larger τ "
             "as t<sub>w</sub> grows is aging; where they cease to move with t<sub>w</sub>, aging is interrupted.",
         ),
-        figures=[
-            Figure(
-                name="correlations",
-                figure=picture,
-                caption=Markup("Colours from light to dark: waiting times t<sub>w</sub> from short to long."),
-            )
-        ],
+        figures=[Figure("correlations", picture, caption)],
         data={f"correlations_b{fraction:g}": run for fraction, run in runs.items()},
         parameters={
             "steps": steps,
-            "waiting_times": list(waiting),
-            "batch_fractions": list(fractions),
-            "model": parameters.plain(model),
+            "waiting_times": waiting,
+            "batch_fractions": fractions,
+            "model": model,
             "algorithm": {"learning_rate": learning_rate},
-            "start": parameters.plain(start),
+            "start": start,
         },
     )

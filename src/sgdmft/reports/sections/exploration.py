@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 from markupsafe import Markup
@@ -11,8 +10,7 @@ from markupsafe import Markup
 import sgdmft as sg
 from sgdmft import plotting
 from sgdmft.analysis import aging, landscape
-from sgdmft.reports.section import Figure, Section, Table, html
-from sgdmft.run import parameters
+from sgdmft.reports.section import Figure, Jobs, Section, Table, html
 from sgdmft.sweeps import side_by_side
 
 
@@ -38,46 +36,21 @@ def build(
     model, start, looks = sg.GaussianLeastSquares(alpha=recovery_alpha), sg.Start(magnetization=0.0), [0, 2, 10]
     descent = sg.GradientDescent(learning_rate)
     noisy, probe = descent.at_fraction(0.2), sg.simulation.Probe(extremes=None)
-    jobs: dict[str, tuple[float, Callable]] = {
-        f"aging, b = {fraction:g}": (
-            1.0,
-            partial(
-                sg.solve, glass, descent.at_fraction(fraction), steps=steps,
-                method=sg.Compressed(tolerance=1e-8), save=sg.Save(two_time=aging.times(steps, lags_per_decade=6)),
-            ),
-        )
-        for fraction in fractions
-    }  # fmt: skip
-    jobs |= {
-        f"two runs, b = {fraction:g}": (
-            0.3, partial(sg.solve, glass, descent.at_fraction(fraction), steps=short, save=sg.Save(replicas=2))
-        )
-        for fraction in fractions[1:]
-    }  # fmt: skip
-    jobs |= {
-        f"two runs of finite size, b = {fraction:g}": (
-            0.5,
-            partial(
-                sg.simulate, glass, descent.at_fraction(fraction), steps=short, size=size, samples=samples,
-                save=sg.Save(two_time=seen, replicas=2), workers=1,
-            ),
-        )
-        for fraction in fractions[1:]
-    }  # fmt: skip
-    common = {"steps": looks[-1], "start": start, "save": sg.Save(two_time=looks)}
-    jobs["Hessian"] = 0.1, partial(sg.solve, model, noisy, **common)
-    jobs["Hessian at finite size"] = (
-        0.3,
-        partial(
-            sg.simulate,
-            model,
-            noisy,
-            size=size,
-            samples=samples,
-            workers=1,
-            **common | {"save": sg.Save(two_time=looks, observe=probe)},
-        ),
-    )
+    finite = {"size": size, "samples": samples, "workers": 1}
+    algorithms = {b: descent.at_fraction(b) for b in fractions}
+    precise, save = sg.Compressed(tolerance=1e-8), sg.Save(two_time=aging.times(steps, lags_per_decade=6))
+    jobs = Jobs()
+    for b, algorithm in algorithms.items():
+        jobs.add(f"aging, b = {b:g}", 1.0, sg.solve, glass, algorithm, steps=steps, method=precise, save=save)
+    for b in fractions[1:]:
+        pair = {"steps": short, "save": sg.Save(replicas=2)}
+        jobs.add(f"two runs, b = {b:g}", 0.3, sg.solve, glass, algorithms[b], **pair)
+        pair["save"] = sg.Save(two_time=seen, replicas=2)
+        jobs.add(f"two runs of finite size, b = {b:g}", 0.5, sg.simulate, glass, algorithms[b], **pair, **finite)
+    common = {"steps": looks[-1], "start": start}
+    jobs.add("Hessian", 0.1, sg.solve, model, noisy, save=sg.Save(two_time=looks), **common)
+    save = sg.Save(two_time=looks, observe=probe)
+    jobs.add("Hessian at finite size", 0.3, sg.simulate, model, noisy, save=save, **common, **finite)
     found = side_by_side(jobs, progress)
     runs = {_label(fraction): found[f"aging, b = {fraction:g}"] for fraction in fractions}
     answers = {name: aging.analyse(run) for name, run in runs.items()}
@@ -120,14 +93,14 @@ def build(
         ),
         figures=[
             Figure(
-                name="exploration",
-                figure=walk,
-                caption=f"Lines: theory. Points: {samples} samples of N = {size}, bars of one standard error.",
+                "exploration",
+                walk,
+                f"Lines: theory. Points: {samples} samples of N = {size}, bars of one standard error.",
             ),
             Figure(
-                name="exploration_hessian",
-                figure=hessian,
-                caption=f"Eigenvalues of {samples} samples of N = {size}, started at m = 0, and the theory; the outlier of "
+                "exploration_hessian",
+                hessian,
+                f"Eigenvalues of {samples} samples of N = {size}, started at m = 0, and the theory; the outlier of "
                 "the start at t = 0 on the right points along x(0). Last: minus the lower edge of the bulk, theory.",
             ),
         ],
@@ -138,10 +111,10 @@ def build(
         },
         parameters={
             "steps": steps,
-            "batch_fractions": list(fractions),
+            "batch_fractions": fractions,
             "replica_steps": short,
-            "model": parameters.plain(glass),
-            "hessian_model": parameters.plain(model),
+            "model": glass,
+            "hessian_model": model,
             "algorithm": {"learning_rate": learning_rate},
             "simulation": {"size": size, "samples": samples},
         },
@@ -167,19 +140,17 @@ def _table(answers: dict[str, aging.Aging], steps: int, end: float, edges: dict)
                 f"{edges[name][1][-1]:.4f}",
             ]
         )
-    return Table(
-        caption=Markup(
-            f"Theory at t = {steps}. τ ~ t<sub>w</sub><sup>μ</sup> is the lag at which the correlation falls to a given "
-            "level; T<sub>eff</sub> is that of one step and of the slower half of the decay, with the change since t/2."
-        ),
-        head=[
-            "",
-            "correlations",
-            "μ",
-            Markup("T<sub>eff</sub>, one step"),
-            Markup("T<sub>eff</sub>, slow"),
-            "loss",
-            Markup(f"λ<sub>min</sub>({end:.0f})"),
-        ],
-        rows=rows,
+    caption = Markup(
+        f"Theory at t = {steps}. τ ~ t<sub>w</sub><sup>μ</sup> is the lag at which the correlation falls to a given "
+        "level; T<sub>eff</sub> is that of one step and of the slower half of the decay, with the change since t/2."
     )
+    head = [
+        "",
+        "correlations",
+        "μ",
+        "T<sub>eff</sub>, one step",
+        "T<sub>eff</sub>, slow",
+        "loss",
+        f"λ<sub>min</sub>({end:.0f})",
+    ]
+    return Table(caption, html(*head), rows)

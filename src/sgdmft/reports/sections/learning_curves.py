@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import sgdmft as sg
 from sgdmft import plotting
-from sgdmft.reports.section import Figure, Section, Table, html
-from sgdmft.run import parameters
+from sgdmft.reports.section import Figure, Jobs, Section, Table, html
 from sgdmft.sweeps import side_by_side
 
 FRACTIONS = (1.0, 0.5, 0.2, 0.1)
@@ -31,20 +29,20 @@ def build(
     """The section; `size` and `samples` default to 200 and 16, with `quick` to 120 and 8; each b has its own samples."""
     size, samples = size or (120 if quick else 200), samples or (8 if quick else 16)
     model, start = sg.GaussianLeastSquares(alpha=alpha), sg.Start(magnetization=magnetization)
-    descent = sg.GradientDescent(learning_rate)
-    algorithms = {fraction: descent.at_fraction(fraction) for fraction in fractions}
+
     options = {"size": size, "samples": samples, "dtype": "float32", "workers": 1}
-    save = sg.Save(two_time=0)
-    jobs = {}
-    for seed, (b, algorithm) in enumerate(algorithms.items()):
-        common = {"steps": steps, "start": start, "save": save}
-        jobs["theory", b] = 0.02, partial(sg.solve, model, algorithm, **common)
-        jobs["near", b] = 0.02, partial(near_threshold, algorithm)
+    common = {"steps": steps, "start": start, "save": sg.Save(two_time=0)}
+    jobs = Jobs()
+    for seed, b in enumerate(fractions):
+        algorithm = sg.GradientDescent(learning_rate).at_fraction(b)
+        jobs.add(f"theory, b = {b:g}", 0.02, sg.solve, model, algorithm, **common)
+        jobs.add(f"near, b = {b:g}", 0.02, near_threshold, algorithm)
         cost = b + 0.2  # the pass over the selected data, and drawing them
-        jobs["simulation", b] = cost, partial(sg.simulate, model, algorithm, seed=seed, **common, **options)
-    done = side_by_side({f"{kind}, b = {b:g}": job for (kind, b), job in jobs.items()}, progress)
-    results = dict(zip(jobs, done.values(), strict=True))
-    theories, near, data = ({b: results[kind, b] for b in fractions} for kind in ("theory", "near", "simulation"))
+        jobs.add(f"simulation, b = {b:g}", cost, sg.simulate, model, algorithm, seed=seed, **common, **options)
+    found = side_by_side(jobs, progress)
+    theories, near, data = (
+        {b: found[f"{kind}, b = {b:g}"] for b in fractions} for kind in ("theory", "near", "simulation")
+    )
     comparisons = {fraction: sg.compare(theories[fraction], data[fraction], times=8) for fraction in fractions}
 
     curves, panels = plotting.figure(3, 1, width=3.5, height=3.0)
@@ -76,25 +74,25 @@ def build(
             "descent fails SGD is faster, the more so the smaller the batches: the talk’s result.",
         ),
         figures=[
-            Figure(name="learning_curves", figure=curves, caption="Theory (lines) and simulation (points)."),
+            Figure("learning_curves", curves, "Theory (lines) and simulation (points)."),
             Figure(
-                name="learning_curves_near_threshold",
-                figure=slow,
-                caption="Closer to the threshold, theory: small batches leave the plateau first.",
+                "learning_curves_near_threshold",
+                slow,
+                "Closer to the threshold, theory: small batches leave the plateau first.",
             ),
             Figure(
-                name="learning_curves_z",
-                figure=scores,
-                caption="z = (simulation − theory)/standard error, for loss, m and C(t,t) at eight times. The band holds "
+                "learning_curves_z",
+                scores,
+                "z = (simulation − theory)/standard error, for loss, m and C(t,t) at eight times. The band holds "
                 "all scores of one fraction with probability 99.9 % if the theory is right at this N.",
             ),
         ],
         tables=[
             Table(
-                caption="Step τ at which Δ first falls below 0.1 in the theory, in both settings, and the z-scores of the "
+                "Step τ at which Δ first falls below 0.1 in the theory, in both settings, and the z-scores of the "
                 "comparison in the first.",
-                head=["batch fraction b", "τ, first", "τ, second", "rms z", "max |z|", "bound on max |z|"],
-                rows=rows,
+                ["batch fraction b", "τ, first", "τ, second", "rms z", "max |z|", "bound on max |z|"],
+                rows,
             )
         ],
         data={
@@ -104,16 +102,12 @@ def build(
         },
         parameters={
             "steps": steps,
-            "batch_fractions": list(fractions),
-            "model": parameters.plain(model),
+            "batch_fractions": fractions,
+            "model": model,
             "algorithm": {"learning_rate": learning_rate},
-            "start": parameters.plain(start),
+            "start": start,
             "simulation": {**options, "seeds": list(range(len(fractions)))},
-            "near_threshold": {
-                "model": parameters.plain(far.model),
-                "start": parameters.plain(far.start),
-                "stop_distance": _NEAR_STOP,
-            },
+            "near_threshold": {"model": far.model, "start": far.start, "stop_distance": _NEAR_STOP},
         },
     )
 
@@ -129,13 +123,8 @@ def _row(fraction: float, theory: sg.Trajectory, near: sg.Trajectory, found: sg.
     taus = [sg.relaxation_time(run, 0.1) for run in (theory, near)]
     z = [score.z for score in found.scores]
     rms = (sum(value**2 for value in z) / len(z)) ** 0.5
-    return [
-        f"{fraction:g}",
-        *(f"{tau:.1f}" for tau in taus),
-        f"{rms:.2f}",
-        f"{max(map(abs, z)):.2f}",
-        f"{found.threshold:.2f}",
-    ]
+    scores = (rms, max(map(abs, z)), found.threshold)
+    return [f"{fraction:g}", *(f"{tau:.1f}" for tau in taus), *(f"{score:.2f}" for score in scores)]
 
 
 def _verdict(comparisons) -> str:

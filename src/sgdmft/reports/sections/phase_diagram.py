@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 import sgdmft as sg
 from sgdmft import plotting
-from sgdmft.reports.section import Figure, Section, Table, html
+from sgdmft.reports.section import Figure, Jobs, Section, Table, html
 from sgdmft.reports.sections.recovery import threshold
 from sgdmft.run.provenance import provenance
 from sgdmft.statics import bayes_overlap, equilibrium, inference_thresholds, satisfiability, spectral_overlap
@@ -20,6 +19,16 @@ from sgdmft.sweeps import side_by_side
 _SPECTRAL = "spectral estimate"
 _SAMPLES = 10
 _ALPHAS = (0.25, 0.6, 1.0, 1.5, 2.0, 2.75)  # of the spectral estimates
+_LINES = (
+    "satisfiability, replica symmetric",
+    "satisfiability, broken symmetry",
+    r"replica symmetry breaks, $1/(4y^2)$",
+)
+_REGIONS = (
+    (1.25, 0.9, "positive loss"),
+    (0.55, 0.3, "zero loss,\nreplica symmetric"),
+    (1.0, 0.45, "zero loss,\nbroken symmetry"),
+)
 
 
 def build(
@@ -38,15 +47,14 @@ def build(
     size = size or (80 if quick else 200)
     descent, start = sg.GradientDescent(learning_rate), sg.Start(magnetization=magnetization)
     targets = np.linspace(0.35, 1.5, 8 if quick else 24)
-    jobs: dict[str, tuple[float, Callable]] = {}
-    for fraction in (1.0, batch_fraction):
-        algorithm, window = descent.at_fraction(fraction), (steps / 30, steps)
-        work = partial(threshold, algorithm, start, level=level, steps=steps, window=window)
-        jobs[f"relaxation times, b = {fraction:g}"] = 1.0, work
+    window, jobs = (steps / 30, steps), Jobs()
+    for b in (1.0, batch_fraction):
+        at = descent.at_fraction(b), start
+        jobs.add(f"relaxation times, b = {b:g}", 1.0, threshold, *at, level=level, steps=steps, window=window)
     for alpha in _ALPHAS:
-        jobs[f"spectral estimates, alpha = {alpha:g}"] = 0.5 / len(_ALPHAS), partial(_spectral_overlaps, alpha, size)
+        jobs.add(f"spectral estimates, alpha = {alpha:g}", 0.5 / len(_ALPHAS), _spectral_overlaps, alpha, size)
     for target in targets:
-        jobs[f"satisfiability, y = {target:g}"] = 1 / len(targets), partial(_phases, target, 2 if quick else 3)
+        jobs.add(f"satisfiability, y = {target:g}", 1 / len(targets), _phases, target, 2 if quick else 3)
     found = list(side_by_side(jobs, progress).values())
     descents, squares, phases = found[:2], np.array(found[2 : -len(targets)]), np.transpose(found[-len(targets) :])
     points = np.array(_ALPHAS), squares.mean(axis=1), squares.std(axis=1, ddof=1) / math.sqrt(_SAMPLES)
@@ -56,8 +64,10 @@ def build(
         rf"weak recovery: optimal, spectral $\alpha={weak:g}$": (weak, weak, weak),
         rf"the data determine the signal $\alpha={exact:g}$": (exact, exact, exact),
     }
-    rows = [["weak recovery, Bayes-optimal and spectral", f"{weak:g}", "replica theory"]]
-    rows += [["signal determined (Bayes-optimal)", f"{exact:g}", "replica theory"]]
+    rows = [
+        ["weak recovery, Bayes-optimal and spectral", f"{weak:g}", "replica theory"],
+        ["signal determined (Bayes-optimal)", f"{exact:g}", "replica theory"],
+    ]
     for name, answer in zip(("gradient descent", f"SGD, b = {batch_fraction:g}"), descents, strict=True):
         fit = answer.fit
         if fit is None:
@@ -67,26 +77,10 @@ def build(
         thresholds[rf"{name} $\alpha^*={fit.threshold:.2f}$"] = (fit.threshold, low, high)
         rows.append([name, f"{fit.threshold:.3f}", f"[{low:.3f}, {high:.3f}]"])
     picture, panels = plotting.figure(2, 1, width=5.2, height=3.9)
-    plotting.recovery_diagram(
-        _overlaps(),
-        thresholds,
-        {_SPECTRAL: points},
-        axes=panels[0, 0],
-        title=rf"$f(q)=q^2/2$, no noise; descent: $\eta={learning_rate:g}$, $m_0={magnetization:g}$",
-    )
+    title = rf"$f(q)=q^2/2$, no noise; descent: $\eta={learning_rate:g}$, $m_0={magnetization:g}$"
+    plotting.recovery_diagram(_overlaps(), thresholds, {_SPECTRAL: points}, axes=panels[0, 0], title=title)
     plotting.satisfiability_diagram(
-        targets,
-        {
-            "satisfiability, replica symmetric": phases[0],
-            "satisfiability, broken symmetry": phases[1],
-            r"replica symmetry breaks, $1/(4y^2)$": phases[2],
-        },
-        regions=[
-            (1.25, 0.9, "positive loss"),
-            (0.55, 0.3, "zero loss,\nreplica symmetric"),
-            (1.0, 0.45, "zero loss,\nbroken symmetry"),
-        ],
-        axes=panels[0, 1],
+        targets, dict(zip(_LINES, phases, strict=True)), regions=_REGIONS, axes=panels[0, 1]
     )
     panels[0, 1].set_ylim(0.0, 1.4)
     return Section(
@@ -104,13 +98,13 @@ def build(
         ),
         figures=[
             Figure(
-                name="phase_diagram",
-                figure=picture,
-                caption="Left: squared overlap with the signal; above it, the thresholds (bars: 68 % of the fits). "
+                "phase_diagram",
+                picture,
+                "Left: squared overlap with the signal; above it, the thresholds (bars: 68 % of the fits). "
                 "Right: phases of the constant-target model on the sphere at T = 0.",
             )
         ],
-        tables=[Table(caption="Thresholds in α, label noise 0.", head=["threshold", "α", "68 % interval"], rows=rows)],
+        tables=[Table("Thresholds in α, label noise 0.", ["threshold", "α", "68 % interval"], rows)],
         data={"phase_diagram": _dataset(targets, phases, points, size)},
         parameters={
             "steps": steps,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,7 @@ from markupsafe import Markup
 import sgdmft as sg
 from sgdmft import plotting
 from sgdmft.analysis.thresholds import threshold_table
-from sgdmft.reports.section import Figure, Section, Table, html
-from sgdmft.run import parameters
+from sgdmft.reports.section import Figure, Jobs, Section, Table, html
 from sgdmft.sweeps import side_by_side
 
 FRACTIONS = (1.0, 0.5, 0.2, 0.1)
@@ -45,20 +43,20 @@ def build(
     lengths = lengths or ((1024,) if quick else (1024, 4096))
     longest = max(lengths) if quick else 4 * max(lengths)
     model, descent = sg.GaussianLeastSquares(alpha=1.0), sg.GradientDescent(learning_rate)
-    jobs = {}
-    for fraction in fractions:
-        algorithm = descent.at_fraction(fraction)
+    fit = {"level": level, "steps": steps, "window": (shortest, steps), "cache": cache}
+    linear = {"workers": 1, "tolerance": 0.04, "cache": cache}
+    jobs = Jobs()
+    for b in fractions:
+        algorithm = descent.at_fraction(b)
         for m in starts:
-            start, window = sg.Start(magnetization=m), (shortest, steps)
-            work = partial(threshold, algorithm, start, level=level, steps=steps, window=window, cache=cache)
-            jobs[f"thresholds, b = {fraction:g}, start {m:g}"] = (steps, work)
-        for length in lengths:
-            work = partial(sg.linear_threshold, model, algorithm, steps=length, workers=1, tolerance=0.04, cache=cache)
-            jobs[f"growth, b = {fraction:g}, {length} steps"] = (2 * length, work)
+            start = sg.Start(magnetization=m)
+            jobs.add(f"thresholds, b = {b:g}, start {m:g}", steps, threshold, algorithm, start, **fit)
+        for n in lengths:
+            label = f"growth, b = {b:g}, {n} steps"
+            jobs.add(label, 2 * n, sg.linear_threshold, model, algorithm, steps=n, **linear)
     for alpha in GROWTH_ALPHAS:
-        at = sg.GaussianLeastSquares(alpha=alpha)
-        work = partial(sg.growth, at, descent, steps=longest, cache=cache)
-        jobs[f"growth, alpha = {alpha:g}"] = (longest, work)
+        at = sg.GaussianLeastSquares(alpha=alpha), descent
+        jobs.add(f"growth, alpha = {alpha:g}", longest, sg.growth, *at, steps=longest, cache=cache)
     found = iter(side_by_side(jobs, progress).values())
     answers: list[sg.RecoveryThreshold] = []
     limits: dict[float, dict[int, sg.LinearThreshold]] = {}
@@ -88,25 +86,16 @@ def build(
         figures=_figures(shown, answers, limits, growths, learning_rate, level, middle, starts),
         tables=[
             Table(
-                caption=f"Power-law fits at η = {learning_rate:g}, level Δ = {level:g}, window {shortest:.0f} to {steps} "
+                f"Power-law fits at η = {learning_rate:g}, level Δ = {level:g}, window {shortest:.0f} to {steps} "
                 "steps. The column “nearer half” fits only the half of the points nearer to α*: how far it differs shows "
                 "how far the law is from a pure power.",
-                head=[
-                    "b",
-                    Markup("m<sub>0</sub>"),
-                    "α*",
-                    "68 % interval",
-                    "α*, nearer half",
-                    "ν",
-                    "τ fitted (steps)",
-                    "points",
-                ],
-                rows=[_row(answer) for answer in answers],
+                html("b", "m<sub>0</sub>", "α*", "68 % interval", "α*, nearer half", "ν", "τ fitted (steps)", "points"),
+                [_row(answer) for answer in answers],
             ),
             Table(
-                caption=f"Smallest α from which an infinitesimal overlap is seen to grow, η = {learning_rate:g} (to 0.04).",
-                head=["batch fraction b", *(f"{length} steps" for length in lengths)],
-                rows=[[f"{b:g}", *(f"{row[n].grows_above:.2f}" for n in lengths)] for b, row in limits.items()],
+                f"Smallest α from which an infinitesimal overlap is seen to grow, η = {learning_rate:g} (to 0.04).",
+                ["batch fraction b", *(f"{length} steps" for length in lengths)],
+                [[f"{b:g}", *(f"{row[n].grows_above:.2f}" for n in lengths)] for b, row in limits.items()],
             ),
         ],
         data={"recovery_thresholds": threshold_table(answers)},
@@ -114,11 +103,11 @@ def build(
             "steps": steps,
             "shortest": shortest,
             "level": level,
-            "batch_fractions": list(fractions),
-            "magnetizations": list(starts),
-            "growth_steps": list(lengths),
+            "batch_fractions": fractions,
+            "magnetizations": starts,
+            "growth_steps": lengths,
             "algorithm": {"learning_rate": learning_rate},
-            "model": parameters.plain(model),
+            "model": model,
         },
     )
 
@@ -142,28 +131,27 @@ def _figures(shown, answers, limits, growths, learning_rate, level, middle, star
     plotting.growth_exponents(growths, axes=panels[0, 1], title=rf"{setting},  $b=1$,  $m_0\to 0$")
     plane, panels = plotting.figure(1, 1, width=6.4, height=4.0)
     alphas, b = np.linspace(0.5, 4.0, 71), np.geomspace(min(limits) / 2.5, 1.0, 60)
-    plotting.descent_diagram(
-        shown, limits, (alphas, b, _margin(alphas, b, learning_rate)), axes=panels[0, 0], title=setting
-    )
+    stable = alphas, b, _margin(alphas, b, learning_rate)
+    plotting.descent_diagram(shown, limits, stable, axes=panels[0, 0], title=setting)
     return [
         Figure(
-            name="relaxation_times",
-            figure=times,
-            caption="Left: τ against α, lines over the fitted window; marks and bands at the top are α*(b) with its "
+            "relaxation_times",
+            times,
+            "Left: τ against α, lines over the fitted window; marks and bands at the top are α*(b) with its "
             "uncertainty. Right: the same against the distance to α*(b).",
         ),
         Figure(
-            name="thresholds",
-            figure=lines,
-            caption=Markup(
+            "thresholds",
+            lines,
+            Markup(
                 f"Left: fitted α* against b for starts m<sub>0</sub> = {', '.join(f'{m:g}' for m in starts)}. Right: "
                 "exponent of the growth of an infinitesimal overlap under gradient descent."
             ),
         ),
         Figure(
-            name="descent_diagram",
-            figure=plane,
-            caption="Points: fitted α*. Lines: from where on an infinitesimal overlap is seen to grow in runs of that "
+            "descent_diagram",
+            plane,
+            "Points: fitted α*. Lines: from where on an infinitesimal overlap is seen to grow in runs of that "
             "length. Grey: the signal is unstable at this learning rate.",
         ),
     ]
@@ -205,12 +193,5 @@ def _row(answer: sg.RecoveryThreshold) -> list[str]:
         return [*head, "refused", answer.problem.split(". ")[0], "", "", "", ""]
     low, high = fit.interval
     span = f"{fit.times.min():.0f} to {fit.times.max():.0f}"
-    return [
-        *head,
-        f"{fit.threshold:.3f}",
-        f"[{low:.3f}, {high:.3f}]",
-        f"{fit.nearer:.3f}",
-        f"{fit.exponent:.2f}",
-        span,
-        f"{len(fit.alphas)}",
-    ]
+    where = [f"{fit.threshold:.3f}", f"[{low:.3f}, {high:.3f}]", f"{fit.nearer:.3f}"]
+    return [*head, *where, f"{fit.exponent:.2f}", span, f"{len(fit.alphas)}"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,8 @@ from markupsafe import Markup
 
 import sgdmft as sg
 from sgdmft import plotting
-from sgdmft.reports.section import Figure, Section, Table, html
-from sgdmft.run import parameters
+from sgdmft.plotting.style import dress
+from sgdmft.reports.section import Figure, Jobs, Section, Table, html
 from sgdmft.run.provenance import provenance
 from sgdmft.sweeps import side_by_side
 
@@ -51,32 +50,22 @@ def build(
     options: dict[str, Any] = {"learning_rate": learning_rate, "momentum": momentum}
     start, curve_start = sg.Start(magnetization=magnetization), sg.Start(magnetization=curve_magnetization)
 
-    jobs = {
-        f"{name}, alpha = {a:g}, b = {b:g}": (
-            0.3 / b,  # rows of small batches have as many phases
-            partial(relaxation, a, sg.Descent(batches=batches, **options), start, level=level, steps=steps),
-        )
-        for (a, b, name), batches in _grid(alphas, fractions).items()
-    }
+    jobs, grid = Jobs(), _grid(alphas, fractions)
+    for (a, b, name), batches in grid.items():
+        at, work = (a, sg.Descent(batches=batches, **options), start), 0.3 / b  # small batches have as many phases
+        jobs.add(f"{name}, alpha = {a:g}, b = {b:g}", work, relaxation, *at, level=level, steps=steps)
     model = sg.GaussianLeastSquares(alpha=alpha)
     curves = {name: sg.Descent(batches=batches, **options) for name, batches in _schemes(fraction).items()}
     points = np.unique(np.round(np.geomspace(1, curve_steps, 16)).astype(int))
     common = {"steps": curve_steps, "start": curve_start, "save": sg.Save(two_time=0, loss_times=points)}
-    jobs |= {
-        f"simulation, {name}": (
-            4.0,
-            partial(sg.simulate, model, algorithm, size=size, samples=samples, seed=seed, workers=1, dtype="float32",
-                    **common),
-        )
-        for seed, (name, algorithm) in enumerate(curves.items())
-    }  # fmt: skip
-    jobs |= {
-        f"theory, {name}": (0.1, partial(sg.solve, model, algorithm, **common)) for name, algorithm in curves.items()
-    }
+    finite = {"size": size, "samples": samples, "workers": 1, "dtype": "float32"}
+    for seed, (name, algorithm) in enumerate(curves.items()):
+        jobs.add(f"simulation, {name}", 4.0, sg.simulate, model, algorithm, seed=seed, **finite, **common)
+        jobs.add(f"theory, {name}", 0.1, sg.solve, model, algorithm, **common)
     results = side_by_side(jobs, progress)
     theories = {name: results[f"theory, {name}"] for name in curves}
     data = {name: results[f"simulation, {name}"] for name in curves}
-    times = {key: results[f"{key[2]}, alpha = {key[0]:g}, b = {key[1]:g}"] for key in _grid(alphas, fractions)}
+    times = dict(zip(grid, results.values(), strict=False))  # the first jobs, in order
     comparisons = {name: sg.compare(theories[name], data[name]) for name in curves}
 
     names = list(dict.fromkeys([_FULL, *curves, *(name for _, _, name in times)]))
@@ -86,13 +75,14 @@ def build(
     plotting.learning_curves(*runs, axes=panels[0], quantities=_QUANTITIES, labels=[*curves, *curves])
     panels[0, 1].set_title(f"$b={fraction:g}$", loc="left", fontsize=9)
     colors = plotting.palette([*curves, *names])
-    _times(panels[1, 0], {name: _along(times, name, fraction=fraction) for name in names}, colors, r"$\alpha$")
-    _times(panels[1, 1], {name: _along(times, name, alpha=alpha) for name in names}, colors, "batch fraction $b$")
+    start_at = rf"{setting},  $m_0={magnetization:g}$"
+    along = {name: _along(times, name, fraction=fraction) for name in names}
+    _times(panels[1, 0], along, colors, r"$\alpha$", rf"$b={fraction:g}$,  {start_at}")
+    along = {name: _along(times, name, alpha=alpha) for name in names}
+    _times(panels[1, 1], along, colors, "batch fraction $b$", rf"$\alpha={alpha:g}$,  {start_at}")
     panels[1, 1].set_xscale("log")
     panels[1, 1].set_xticks([*fractions, 1.0], [f"{b:g}" for b in [*fractions, 1.0]])
     panels[1, 1].set_xticks([], minor=True)
-    panels[1, 0].set_title(rf"$b={fraction:g}$,  {setting},  $m_0={magnetization:g}$", loc="left", fontsize=9)
-    panels[1, 1].set_title(rf"$\alpha={alpha:g}$,  {setting},  $m_0={magnetization:g}$", loc="left", fontsize=9)
     return Section(
         name="schemes",
         title="Beyond the talk: does sampling without replacement help?",
@@ -108,20 +98,20 @@ def build(
         ),
         figures=[
             Figure(
-                name="schemes",
-                figure=picture,
-                caption="Top: learning curves of all schemes. Bottom: relaxation times against α and against b; times "
+                "schemes",
+                picture,
+                "Top: learning curves of all schemes. Bottom: relaxation times against α and against b; times "
                 f"beyond {steps} steps are not shown.",
             )
         ],
         tables=[
             Table(
-                caption=Markup(
+                Markup(
                     f"Relaxation time τ in steps (Δ &lt; {level:g}) at η = {learning_rate:g}, "
                     f"m<sub>0</sub> = {magnetization:g}; first: the scheme that recovers first, and its time over Bernoulli’s."
                 ),
-                head=["α", "b", *names, "first"],
-                rows=[_row(times, a, b, names, steps) for a in alphas for b in fractions],
+                ["α", "b", *names, "first"],
+                [_row(times, a, b, names, steps) for a in alphas for b in fractions],
             )
         ],
         data={"schemes_times": _dataset(times, alphas, fractions, names)}
@@ -133,10 +123,10 @@ def build(
             "level": level,
             "steps": steps,
             "algorithm": options,
-            "start": parameters.plain(start),
+            "start": start,
             "learning_curves": {
-                "model": parameters.plain(model),
-                "start": parameters.plain(curve_start),
+                "model": model,
+                "start": curve_start,
                 "steps": curve_steps,
                 "size": size,
                 "samples": samples,
@@ -151,7 +141,8 @@ def relaxation(
 ) -> float:
     """Relaxation time of the talk's model: inf if the run does not get there, NaN if it diverges."""
     model, save, stop = sg.GaussianLeastSquares(alpha=alpha), sg.Save(two_time=0), sg.Recovered(distance=level)
-    run = sg.solve(model, algorithm, steps=steps, start=start, save=save, stop=stop, strict=False, **options)
+    common = {"steps": steps, "start": start, "save": save, "stop": stop}
+    run = sg.solve(model, algorithm, strict=False, **common, **options)
     return math.nan if run.status is sg.Status.DIVERGED else sg.relaxation_time(run, level)
 
 
@@ -183,15 +174,12 @@ def _along(times: _Times, name: str, *, alpha: float | None = None, fraction: fl
     return np.array(sorted(rows)).reshape(-1, 2)
 
 
-def _times(panel, curves: Mapping[str, np.ndarray], colors: Mapping[str, str], label: str) -> None:
+def _times(panel, curves: Mapping[str, np.ndarray], colors: Mapping[str, str], label: str, title: str) -> None:
     for name, points in curves.items():
         seen = points[np.isfinite(points[:, 1])]
         panel.plot(seen[:, 0], seen[:, 1], "o-", ms=4.5, lw=1.4, mfc="white", color=colors[name], label=name)
-    panel.set_yscale("log")
-    panel.set_xlabel(label)
-    panel.set_ylabel(r"relaxation time $\tau$ (steps)")
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(frameon=False, fontsize=9, handlelength=1.4)
+    dress(panel, label, r"relaxation time $\tau$ (steps)", log="y", legend={}, title=title)
+    panel.margins(x=0.05)
 
 
 def _settings(times: _Times) -> dict[tuple[float, float], dict[str, float]]:
