@@ -1,73 +1,29 @@
 # The public names, once: modules are imported when a name is first used.
-from . import algorithm as algorithm
-from . import analysis as analysis
-from . import cli as cli
-from . import dmft as dmft
-from . import errors as errors
-from . import plotting as plotting
-from . import problem as problem
-from . import progress as progress
-from . import reports as reports
-from . import run as run
-from . import simulation as simulation
-from . import statics as statics
-from . import superfield as superfield
-from . import sweeps as sweeps
+# ruff: noqa: F401, I001 - `from . import name` hands a name on in a stub; a room may take several lines
+from . import algorithm, analysis, cli, dmft, errors, plotting, problem, progress, reports, run, simulation, statics
+from . import superfield, sweeps
 from ._version import __version__ as __version__
-from .algorithm.batches import Batches as Batches
-from .algorithm.batches import Bernoulli as Bernoulli
-from .algorithm.batches import Cyclic as Cyclic
-from .algorithm.batches import FullBatch as FullBatch
-from .algorithm.batches import OnePass as OnePass
-from .algorithm.batches import Persistent as Persistent
-from .algorithm.batches import Shuffled as Shuffled
-from .algorithm.descent import SGD as SGD
-from .algorithm.descent import Descent as Descent
-from .algorithm.descent import GradientDescent as GradientDescent
-from .analysis import aging as aging
-from .analysis import comparison as comparison
-from .analysis import landscape as landscape
-from .analysis import thresholds as thresholds
-from .analysis.comparison import Comparison as Comparison
-from .analysis.comparison import compare as compare
-from .analysis.thresholds import Growth as Growth
-from .analysis.thresholds import LinearThreshold as LinearThreshold
-from .analysis.thresholds import PowerLaw as PowerLaw
-from .analysis.thresholds import RecoverySteps as RecoverySteps
-from .analysis.thresholds import RecoveryThreshold as RecoveryThreshold
-from .analysis.thresholds import RelaxationTimes as RelaxationTimes
-from .analysis.thresholds import Verdict as Verdict
-from .analysis.thresholds import fit_power_law as fit_power_law
-from .analysis.thresholds import growth as growth
-from .analysis.thresholds import linear_threshold as linear_threshold
-from .analysis.thresholds import recovery_steps as recovery_steps
-from .analysis.thresholds import recovery_threshold as recovery_threshold
-from .analysis.thresholds import recovery_thresholds as recovery_thresholds
-from .analysis.thresholds import relaxation_time as relaxation_time
-from .analysis.thresholds import relaxation_times as relaxation_times
-from .dmft import Checkpoint as Checkpoint
-from .dmft import Compressed as Compressed
-from .dmft import Dense as Dense
-from .dmft import Dyson as Dyson
-from .dmft import estimate as estimate
-from .dmft import solve as solve
-from .problem.models import ConstantTarget as ConstantTarget
-from .problem.models import Covariance as Covariance
-from .problem.models import GaussianLeastSquares as GaussianLeastSquares
-from .problem.models import Linearized as Linearized
-from .problem.models import Start as Start
+from .algorithm.batches import Batches as Batches, Bernoulli as Bernoulli, Cyclic as Cyclic, FullBatch as FullBatch
+from .algorithm.batches import OnePass as OnePass, Persistent as Persistent, Shuffled as Shuffled
+from .algorithm.descent import SGD as SGD, Descent as Descent, GradientDescent as GradientDescent
+from .analysis import aging as aging, comparison as comparison, landscape as landscape, thresholds as thresholds
+from .analysis.comparison import Comparison as Comparison, compare as compare
+from .analysis.thresholds import Growth as Growth, LinearThreshold as LinearThreshold, PowerLaw as PowerLaw
+from .analysis.thresholds import RecoverySteps as RecoverySteps, RecoveryThreshold as RecoveryThreshold
+from .analysis.thresholds import RelaxationTimes as RelaxationTimes, Verdict as Verdict
+from .analysis.thresholds import fit_power_law as fit_power_law, growth as growth
+from .analysis.thresholds import linear_threshold as linear_threshold, recovery_steps as recovery_steps
+from .analysis.thresholds import recovery_threshold as recovery_threshold, recovery_thresholds as recovery_thresholds
+from .analysis.thresholds import relaxation_time as relaxation_time, relaxation_times as relaxation_times
+from .dmft import Checkpoint as Checkpoint, Compressed as Compressed, Dense as Dense, Dyson as Dyson
+from .dmft import estimate as estimate, solve as solve
+from .problem.models import ConstantTarget as ConstantTarget, Covariance as Covariance
+from .problem.models import GaussianLeastSquares as GaussianLeastSquares, Linearized as Linearized, Start as Start
 from .problem.models import Teacher as Teacher
 from .problem.selfenergy import SelfEnergy as SelfEnergy
-from .run.request import Recovered as Recovered
-from .run.request import Request as Request
-from .run.request import Save as Save
-from .run.stability import StabilityLimit as StabilityLimit
-from .run.stability import stability_limit as stability_limit
-from .run.trajectory import Status as Status
-from .run.trajectory import Trajectory as Trajectory
-from .run.trajectory import load as load
-from .simulation import SpectralStart as SpectralStart
-from .simulation import simulate as simulate
-from .statics import Equilibrium as Equilibrium
-from .statics import equilibrium as equilibrium
+from .run.request import Recovered as Recovered, Request as Request, Save as Save
+from .run.stability import StabilityLimit as StabilityLimit, stability_limit as stability_limit
+from .run.trajectory import Status as Status, Trajectory as Trajectory, load as load
+from .simulation import SpectralStart as SpectralStart, simulate as simulate
+from .statics import Equilibrium as Equilibrium, equilibrium as equilibrium
 from .superfield import Superfield as Superfield
