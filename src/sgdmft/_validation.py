@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 import operator
 from collections.abc import Callable, Sequence
@@ -44,16 +43,9 @@ def number(
     tail = f" {remedy}" if remedy else ""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
         raise InvalidArgument(f"Argument `{name}` must be a number{domain}, but is {value!r}.{tail}")
-    result = float(value)
-    inside = (
-        math.isfinite(result)
-        and (above is None or result > above)
-        and (at_least is None or result >= at_least)
-        and (at_most is None or result <= at_most)
-    )
-    if not inside:
+    if not _inside(np.float64(value), above, at_least, at_most):
         raise InvalidArgument(f"Argument `{name}` must be a finite number{domain}, but is {value!r}.{tail}")
-    return result
+    return float(value)
 
 
 def integer(name: str, value: Any, *, at_least: int, remedy: str = "") -> int:
@@ -128,20 +120,21 @@ def _domain(above: float | None, at_least: float | None, at_most: float | None) 
     return ""
 
 
+def _inside(values: Any, above: float | None, at_least: float | None, at_most: float | None) -> Any:
+    """Whether values are finite and in an interval, elementwise."""
+    good = np.isfinite(values)
+    for bound, allowed in ((above, np.greater), (at_least, np.greater_equal), (at_most, np.less_equal)):
+        good = good if bound is None else good & allowed(values, bound)
+    return good
+
+
 def _check_table(name: str, array: np.ndarray, domain: dict[str, Any]) -> None:
     """Raise at the first value of a schedule that `number` would refuse."""
-    remedy = domain.get("remedy", "")
-    above, at_least, at_most = (domain.get(key) for key in ("above", "at_least", "at_most"))
-    good = np.isfinite(array)
-    if above is not None:
-        good &= array > above
-    if at_least is not None:
-        good &= array >= at_least
-    if at_most is not None:
-        good &= array <= at_most
+    bounds = [domain.get(key) for key in ("above", "at_least", "at_most")]
+    good = _inside(array, *bounds)
     if not good.all():
         step = int(np.argmin(good))
+        tail = f" {domain['remedy']}" if "remedy" in domain else ""
         raise InvalidArgument(
-            f"Argument `{name}` must be finite numbers{_domain(above, at_least, at_most)}, "
-            f"but is {array[step]:g} at step {step}." + (f" {remedy}" if remedy else "")
+            f"Argument `{name}` must be finite numbers{_domain(*bounds)}, but is {array[step]:g} at step {step}.{tail}"
         )

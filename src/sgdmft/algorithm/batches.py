@@ -199,11 +199,8 @@ class Bernoulli(Batches):
 
 
 @dataclass(frozen=True, slots=True)
-class Shuffled(Batches):
-    """Random partition into E batches, each used once an epoch, reshuffled every epoch: sampling without replacement.
-
-    b = 1/E; P(t, s) = 0 if t and s lie in one epoch, else 1.
-    """
+class _Epochs:
+    """What schemes share that use every sample once in an epoch of E batches: b = 1/E, and the period of P(t, s)."""
 
     batches_per_epoch: int
 
@@ -214,21 +211,14 @@ class Shuffled(Batches):
     def fractions(self, steps: int) -> np.ndarray:
         return np.broadcast_to(1.0 / self.batches_per_epoch, (steps,))
 
-    def reselection(self, t: int, s: np.ndarray) -> np.ndarray:
-        epoch = self.batches_per_epoch
-        return np.where(np.floor_divide(s, epoch) == t // epoch, 0.0, 1.0)
-
-    def sampler(self, samples: int, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        while True:
-            yield from _partition(samples, self.batches_per_epoch, rng)
-
     @classmethod
     def examples(cls) -> list[Self]:
         return [cls(5), cls(2)]
 
     @classmethod
     def at_fraction(cls, fraction: float) -> Self | None:
-        return cls(round(1 / fraction)) if _whole_number(1 / fraction) else None
+        epoch = 1 / fraction
+        return cls(round(epoch)) if abs(epoch - round(epoch)) < 1e-9 * epoch else None
 
     @property
     def memoryless(self) -> bool:
@@ -240,20 +230,27 @@ class Shuffled(Batches):
 
 
 @dataclass(frozen=True, slots=True)
-class Cyclic(Batches):
+class Shuffled(_Epochs, Batches):
+    """Random partition into E batches, each used once an epoch, reshuffled every epoch: sampling without replacement.
+
+    b = 1/E; P(t, s) = 0 if t and s lie in one epoch, else 1.
+    """
+
+    def reselection(self, t: int, s: np.ndarray) -> np.ndarray:
+        epoch = self.batches_per_epoch
+        return np.where(np.floor_divide(s, epoch) == t // epoch, 0.0, 1.0)
+
+    def sampler(self, samples: int, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        while True:
+            yield from _partition(samples, self.batches_per_epoch, rng)
+
+
+@dataclass(frozen=True, slots=True)
+class Cyclic(_Epochs, Batches):
     """One random partition into E batches, always used in the same order.
 
     b = 1/E; P(t, s) = E if t = s modulo E, else 0.
     """
-
-    batches_per_epoch: int
-
-    def __post_init__(self) -> None:
-        value = check.integer("batches_per_epoch", self.batches_per_epoch, at_least=1)
-        object.__setattr__(self, "batches_per_epoch", value)
-
-    def fractions(self, steps: int) -> np.ndarray:
-        return np.broadcast_to(1.0 / self.batches_per_epoch, (steps,))
 
     def reselection(self, t: int, s: np.ndarray) -> np.ndarray:
         epoch = self.batches_per_epoch
@@ -263,22 +260,6 @@ class Cyclic(Batches):
         batches = _partition(samples, self.batches_per_epoch, rng)
         while True:
             yield from batches
-
-    @classmethod
-    def examples(cls) -> list[Self]:
-        return [cls(5), cls(2)]
-
-    @classmethod
-    def at_fraction(cls, fraction: float) -> Self | None:
-        return cls(round(1 / fraction)) if _whole_number(1 / fraction) else None
-
-    @property
-    def memoryless(self) -> bool:
-        return self.batches_per_epoch == 1
-
-    @property
-    def phases(self) -> int:
-        return self.batches_per_epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,9 +284,8 @@ class Persistent(Batches):
     def __post_init__(self) -> None:
         object.__setattr__(self, "fraction", check.number("fraction", self.fraction, **_FRACTION))
         remedy = "0 redraws the batch at every step, 1 keeps it for ever."
-        object.__setattr__(
-            self, "memory", check.number("memory", self.memory, at_least=0.0, at_most=1.0, remedy=remedy)
-        )
+        memory = check.number("memory", self.memory, at_least=0.0, at_most=1.0, remedy=remedy)
+        object.__setattr__(self, "memory", memory)
 
     @classmethod
     def from_correlation_time(cls, fraction: float, correlation_time: float) -> Self:
@@ -369,10 +349,6 @@ class OnePass(Batches):
                 f"Use `OnePass(steps={steps})`."
             )
         Batches.check_run(self, steps)
-
-
-def _whole_number(value: float) -> bool:
-    return abs(value - round(value)) < 1e-9 * value
 
 
 def _partition(samples: int, parts: int, rng: np.random.Generator) -> list[np.ndarray]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from sgdmft.cli import arguments as call
-from sgdmft.cli.solve import theory_method
 
 
 def aging(
-    file: Annotated[Path | None, Parameter(help="TOML file of the run.")] = None,
+    file: call.File = None,
     /,
     *,
     output: call.Output,
@@ -35,12 +33,7 @@ def aging(
     given = call.read(file, flags)
     call.check_output(output, overwrite)
     given = replace(given, save=sg.Save(two_time=analysis.times(given.steps)))
-    code = call.run(
-        lambda: sg.solve(given.model, given.algorithm, method=theory_method(given), progress=not quiet, **given.common),
-        output,
-        overwrite=overwrite,
-        quiet=quiet,
-    )
+    code = call.run(lambda: given.solve(quiet), output, overwrite=overwrite, quiet=quiet)
     if code == 0:
         print(analysis.analyse(sg.load(output), tolerance=tolerance))
     return code

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -17,14 +17,16 @@ from cyclopts import Group, Parameter
 
 from sgdmft import _validation as check
 from sgdmft.algorithm.descent import Descent
+from sgdmft.cli import DIVERGED, INTERRUPTED
 from sgdmft.errors import Diverged, InvalidArgument
 from sgdmft.problem.models import GaussianLeastSquares, Start
-from sgdmft.run import parameters
+from sgdmft.run import files, parameters
 from sgdmft.run.request import Recovered, Save
 from sgdmft.run.trajectory import Status, Trajectory
 
 _MODEL, _ALGORITHM, _RUN = (Group(name, sort_key=key) for key, name in enumerate(("Model", "Algorithm", "Run")))
 
+File: TypeAlias = Annotated[Path | None, Parameter(help="TOML file of the run.")]
 Output: TypeAlias = Annotated[Path, Parameter(name=["--output", "-o"], help="Where the result goes; required.")]
 Overwrite: TypeAlias = Annotated[bool, Parameter(help="Replace what is there.", negative="")]
 Quiet: TypeAlias = Annotated[bool, Parameter(help="No progress bar and no summary.", negative="")]
@@ -44,6 +46,11 @@ def _whole(kind: Any, tokens: Sequence[Any]) -> int:
 
 #: An integer flag.
 Whole: TypeAlias = Annotated[int | None, Parameter(converter=_whole, n_tokens=1)]
+
+
+def several(text: str) -> Parameter:
+    """A flag that takes one value or more."""
+    return Parameter(help=text, consume_multiple=True, negative="")
 
 
 def _flag(group: Group, text: str) -> Parameter:
@@ -79,24 +86,12 @@ class Flags:
     every: Annotated[Whole, _flag(_RUN, "Keep the one-time quantities every so many steps.")] = None
 
 
-#: Flag -> (table of the file, key in it).
-_PLACE = {"stop_distance": ("stop", "distance")} | {
-    name: (table, name)
-    for table, names in {
-        "model": ("alpha", "covariance"),
-        "algorithm": (
-            "learning_rate",
-            "batch_fraction",
-            "batches",
-            "momentum",
-            "weight_decay",
-            "temperature",
-            "spherical",
-        ),
-        "start": ("magnetization", "norm"),
-        "save": ("two_time", "every"),
-    }.items()
-    for name in names
+#: Table of the file -> the flags that are entries of it.
+_PLACE = {
+    "model": ("alpha", "covariance"),
+    "algorithm": ("learning_rate", "batch_fraction", "momentum", "weight_decay", "temperature", "spherical"),
+    "start": ("magnetization", "norm"),
+    "save": ("two_time", "every"),
 }
 _TABLES = ("steps", "model", "algorithm", "start", "save", "stop", "method", "simulation", "threshold")
 
@@ -111,7 +106,7 @@ class Call:
     steps: int
     save: Save
     stop: Recovered | None
-    method: Mapping[str, Any] | None = None
+    method: Any = None
     simulation: Mapping[str, Any] = field(default_factory=dict)
     threshold: Mapping[str, Any] = field(default_factory=dict)
 
@@ -122,11 +117,25 @@ class Call:
 
     def plain(self) -> dict[str, Any]:
         """The call as the tables of a TOML file."""
-        table = {
-            name: parameters.plain(getattr(self, name), steps=self.steps)
-            for name in ("steps", "model", "algorithm", "start", "save", "stop", "method", "simulation", "threshold")
-        }
+        table = {name: parameters.plain(getattr(self, name), steps=self.steps) for name in _TABLES}
         return {name: entry for name, entry in table.items() if entry not in (None, {})}
+
+    def solve(self, quiet: bool) -> Trajectory:
+        """The theory of the run."""
+        import sgdmft as sg
+
+        return sg.solve(self.model, self.algorithm, method=self.method, progress=not quiet, **self.common)
+
+    def simulate(self, quiet: bool, options: Mapping[str, Any]) -> Trajectory:
+        """The experiment, of the size, samples and seed in `options`."""
+        import sgdmft as sg
+
+        return sg.simulate(self.model, self.algorithm, progress=not quiet, **self.common, **options)
+
+    def finite(self, default_size: int, **flags: int | None) -> dict[str, Any]:
+        """Size, samples and seed: from the flags, else from the table [simulation], else the defaults."""
+        parameters.check_keys(self.simulation, flags, "[simulation]")
+        return {"size": default_size, "samples": 16, "seed": 0, **self.simulation, **_stated(flags)}
 
 
 def read(file: Path | None, flags: Flags, *, steps: int | None = None, alpha: float | None = None) -> Call:
@@ -142,40 +151,46 @@ def read(file: Path | None, flags: Flags, *, steps: int | None = None, alpha: fl
     tables: dict[str, Any] = parameters.read_toml(file) if file else {}
     parameters.check_keys(tables, _TABLES, f"`{file}`")
     tables = {name: dict(entry) if isinstance(entry, Mapping) else entry for name, entry in tables.items()}
-    for entry in fields(flags):
-        value = getattr(flags, entry.name)
-        if value is not None and entry.name in _PLACE:
-            table, key = _PLACE[entry.name]
-            tables.setdefault(table, {})[key] = value
-    if flags.batch_fraction is not None:
-        tables["algorithm"].pop("batches", None)  # the file's; the flag replaces it
+    if flags.batch_fraction is not None or flags.batches is not None:  # the file's scheme is replaced
+        for key in ("batches", "batch_fraction"):
+            tables.get("algorithm", {}).pop(key, None)
+    for table, names in _PLACE.items():
+        if stated := _stated({name: getattr(flags, name) for name in names}):
+            tables.setdefault(table, {}).update(stated)
     if flags.batches is not None:
-        scheme = {key: _number(value) for key, value in flags.batches.items()}
-        tables.setdefault("algorithm", {})["batches"] = scheme
-        if flags.batch_fraction is None:
-            tables["algorithm"].pop("batch_fraction", None)
-    if flags.noise is not None:
-        tables.setdefault("model", {})["labels"] = {"kind": "Teacher", "noise": flags.noise}
-    if flags.target is not None:
-        tables.setdefault("model", {})["labels"] = {"kind": "ConstantTarget", "value": flags.target}
+        tables.setdefault("algorithm", {})["batches"] = {key: _number(value) for key, value in flags.batches.items()}
+    if flags.stop_distance is not None:
+        tables.setdefault("stop", {})["distance"] = flags.stop_distance
+    if labels := labels_of(flags.noise, flags.target):
+        tables.setdefault("model", {})["labels"] = labels
     if alpha is not None:
         tables.setdefault("model", {}).setdefault("alpha", alpha)
     steps = flags.steps if flags.steps is not None else tables.get("steps", steps)
     if steps is None:
         raise InvalidArgument("A run needs its number of steps: pass `--steps`, or put `steps = 1000` in the file.")
-    save = parameters.rebuild("save", tables.get("save", {}), classes=(Save,))
-    stop = tables.get("stop")
+    stop, method = tables.get("stop"), tables.get("method")
+    if method is not None:
+        from sgdmft.dmft import Compressed, Dense
+
+        method = parameters.rebuild("method", method, classes=(Dense, Compressed))
     return Call(
-        model=parameters.rebuild("model", tables.get("model", {})),
-        algorithm=parameters.rebuild("algorithm", tables.get("algorithm", {})),
-        start=parameters.rebuild("start", tables.get("start", {})),
+        **{name: parameters.rebuild(name, tables.get(name, {})) for name in ("model", "algorithm", "start")},
         steps=check.integer("steps", steps, at_least=0),
-        save=save,
+        save=parameters.rebuild("save", tables.get("save", {}), classes=(Save,)),
         stop=None if stop is None else parameters.rebuild("stop", stop, classes=(Recovered,)),
-        method=tables.get("method"),
+        method=method,
         simulation=tables.get("simulation", {}),
         threshold=tables.get("threshold", {}),
     )
+
+
+def labels_of(noise: float | None, target: float | None) -> dict[str, Any]:
+    """The table of the labels that two flags describe; empty where neither is given."""
+    if noise is not None and target is not None:
+        raise InvalidArgument("Pass either `--noise` (labels of a teacher) or `--target` (the same label for all).")
+    if target is not None:
+        return {"kind": "ConstantTarget", "value": target}
+    return {} if noise is None else {"kind": "Teacher", "noise": noise}
 
 
 def check_output(path: Path, overwrite: bool, *, folder: bool = False) -> Path:
@@ -208,15 +223,13 @@ def check_output(path: Path, overwrite: bool, *, folder: bool = False) -> Path:
 
 def finish(work: Callable[[], Trajectory], output: Path, *, overwrite: bool) -> tuple[Trajectory, int]:
     """Compute a trajectory and save it whatever happens; the trajectory and the exit code."""
-    from sgdmft import cli
-
     message, code = "", 0
     try:
         trajectory = work()
     except Diverged as error:
-        trajectory, message, code = error.trajectory, str(error), cli.DIVERGED
+        trajectory, message, code = error.trajectory, str(error), DIVERGED
     if trajectory.status is Status.INTERRUPTED:
-        message, code = trajectory.status.value, cli.INTERRUPTED
+        message, code = trajectory.status.value, INTERRUPTED
     trajectory.save(output, overwrite=overwrite)
     if message:
         print(f"sgdmft: {message} Saved in `{output}`.", file=sys.stderr)
@@ -229,6 +242,16 @@ def run(work: Callable[[], Trajectory], output: Path, *, overwrite: bool, quiet:
     if code == 0 and not quiet:
         print(f"{trajectory}\n  saved in {output}")
     return code
+
+
+def save_tables(results: Mapping[str, Any], output: Path | None, heading: str) -> None:
+    """The results of a command without runs, as TOML where an output is wanted."""
+    if output is not None:
+        files.write(output, parameters.toml(parameters.plain(results), heading=heading))
+
+
+def _stated(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _number(text: str) -> Any:

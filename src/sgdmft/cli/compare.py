@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from sgdmft.cli import arguments as call
-from sgdmft.cli.simulate import simulation_options
-from sgdmft.cli.solve import theory_method
 from sgdmft.run import files, parameters
 
 
 def compare(
-    file: Annotated[Path | None, Parameter(help="TOML file of the run.")] = None,
+    file: call.File = None,
     /,
     *,
     output: call.Output,
@@ -38,19 +34,12 @@ def compare(
     from sgdmft import plotting
 
     given = call.read(file, flags)
-    options = simulation_options(given, default_size=200, size=size, samples=samples, seed=seed)
-    method = theory_method(given)
+    options = given.finite(200, size=size, samples=samples, seed=seed)
     folder = call.check_output(output, overwrite, folder=True)
-    tables = {**given.plain(), "simulation": options}
-    files.write(folder / "parameters.toml", parameters.toml(tables))
+    files.write(folder / "parameters.toml", parameters.toml({**given.plain(), "simulation": options}))
+    works = {"theory": lambda: given.solve(quiet), "simulation": lambda: given.simulate(quiet, options)}
     runs = []
-    for name, work in (
-        ("theory", lambda: sg.solve(given.model, given.algorithm, method=method, progress=not quiet, **given.common)),
-        (
-            "simulation",
-            lambda: sg.simulate(given.model, given.algorithm, progress=not quiet, **given.common, **options),
-        ),
-    ):
+    for name, work in works.items():
         trajectory, code = call.finish(work, folder / f"{name}.nc", overwrite=overwrite)
         if code:
             return code
@@ -61,5 +50,5 @@ def compare(
     plotting.z_scores({"all quantities": found}, axes=panels[0, 3])
     files.write(folder / "comparison.png", plotting.png(picture))
     if not quiet:
-        print(f"{found}\n  saved in {folder}", file=sys.stdout)
+        print(f"{found}\n  saved in {folder}")
     return 0

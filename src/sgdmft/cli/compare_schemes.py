@@ -12,9 +12,9 @@ from sgdmft.cli import arguments as call
 def compare_schemes(
     *,
     output: call.Output,
-    alphas: Annotated[list[float] | None, Parameter(help="Samples per weight.", consume_multiple=True)] = None,
+    alphas: Annotated[list[float] | None, call.several("Samples per weight.")] = None,
     batch_fractions: Annotated[
-        list[float] | None, Parameter(help="b; shuffled and cyclic batches need 1/b whole.", consume_multiple=True)
+        list[float] | None, call.several("b; shuffled and cyclic batches need 1/b whole.")
     ] = None,
     learning_rate: Annotated[float, Parameter(help="eta.")] = 0.1,
     momentum: Annotated[float, Parameter(help="Heavy-ball coefficient.")] = 0.0,

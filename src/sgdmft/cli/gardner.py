@@ -8,17 +8,13 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from sgdmft.cli import arguments as call
-from sgdmft.run import files, parameters
 
 
 def gardner(
     *,
     margin: Annotated[float, Parameter(help="Margin kappa of the stored patterns.")] = 0.0,
     alpha: Annotated[
-        list[float] | None,
-        Parameter(
-            help="Patterns per weight: version space or errors, and generalization.", consume_multiple=True, negative=""
-        ),
+        list[float] | None, call.several("Patterns per weight: version space or errors, and generalization.")
     ] = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Save the results as TOML.")] = None,
     overwrite: call.Overwrite = False,
@@ -48,7 +44,5 @@ def gardner(
     if margin < 0:
         line = statics.stability_line(margin)
         print(f"Replica symmetry breaks at alpha = {line:.8g} for margin {margin:g}.")
-    if output is not None:
-        table = {name: parameters.plain(result) for name, result in results.items()}
-        files.write(output, parameters.toml(table, heading="sgdmft gardner"))
+    call.save_tables(results, output, "sgdmft gardner")
     return 0

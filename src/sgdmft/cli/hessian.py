@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 from cyclopts import Parameter
 
 from sgdmft.cli import arguments as call
-from sgdmft.cli.simulate import simulation_options
-from sgdmft.cli.solve import theory_method
 from sgdmft.run import files
 
 
 def hessian(
-    file: Annotated[Path | None, Parameter(help="TOML file of the run.")] = None,
+    file: call.File = None,
     /,
     *,
     output: call.Output,
@@ -43,15 +40,12 @@ def hessian(
     call.check_output(output, overwrite)
     if flags.two_time is None:
         given = replace(given, save=sg.Save(two_time=12))
-    theory = uninterrupted(
-        sg.solve(given.model, given.algorithm, method=theory_method(given), progress=not quiet, **given.common)
-    )
+    theory = uninterrupted(given.solve(quiet))
     table = landscape.evolution(theory)
     if size is not None or given.simulation:
         probe = sg.simulation.Probe(extremes=2)
-        options = simulation_options(given, default_size=200, size=size, samples=samples, seed=seed)
-        asked = given.common | {"save": replace(given.save, observe=probe)}
-        uninterrupted(sg.simulate(given.model, given.algorithm, progress=not quiet, **asked, **options))
+        options = given.finite(200, size=size, samples=samples, seed=seed)
+        uninterrupted(replace(given, save=replace(given.save, observe=probe)).simulate(quiet, options))
         seen = [probe.mean(int(time)) if any(key[0] == time for key in probe.found) else (np.nan, np.nan)
                 for time in theory.two_time]  # fmt: skip
         for name, column in zip(("lowest", "lowest_error"), np.transpose(seen), strict=True):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from sgdmft.cli import arguments as call
-from sgdmft.run import parameters
 
 
 def simulate(
-    file: Annotated[Path | None, Parameter(help="TOML file of the run.")] = None,
+    file: call.File = None,
     /,
     *,
     output: call.Output,
@@ -29,21 +27,7 @@ def simulate(
 
         sgdmft simulate --alpha 2.5 --learning-rate 0.1 --batch-fraction 0.3 --steps 500 --size 400 -o data.nc
     """
-    import sgdmft as sg
-
     given = call.read(file, flags)
     call.check_output(output, overwrite)
-    options = simulation_options(given, default_size=500, size=size, samples=samples, seed=seed)
-    return call.run(
-        lambda: sg.simulate(given.model, given.algorithm, progress=not quiet, **given.common, **options),
-        output,
-        overwrite=overwrite,
-        quiet=quiet,
-    )
-
-
-def simulation_options(given: call.Call, default_size: int, **flags: int | None) -> dict[str, Any]:
-    """Size, samples and seed: from the flags, else from the table [simulation], else the defaults."""
-    parameters.check_keys(given.simulation, flags, "[simulation]")
-    stated = {name: value for name, value in flags.items() if value is not None}
-    return {"size": default_size, "samples": 16, "seed": 0, **given.simulation, **stated}
+    options = given.finite(500, size=size, samples=samples, seed=seed)
+    return call.run(lambda: given.simulate(quiet, options), output, overwrite=overwrite, quiet=quiet)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
-
-from cyclopts import Parameter
-
 from sgdmft.cli import arguments as call
-from sgdmft.run import parameters
 
 
 def solve(
-    file: Annotated[Path | None, Parameter(help="TOML file of the run.")] = None,
+    file: call.File = None,
     /,
     *,
     output: call.Output,
@@ -26,21 +20,6 @@ def solve(
 
         sgdmft solve --alpha 2.5 --learning-rate 0.1 --batch-fraction 0.3 --steps 500 -o run.nc
     """
-    import sgdmft as sg
-
     given = call.read(file, flags)
     call.check_output(output, overwrite)
-    method = theory_method(given)
-    return call.run(
-        lambda: sg.solve(given.model, given.algorithm, method=method, progress=not quiet, **given.common),
-        output,
-        overwrite=overwrite,
-        quiet=quiet,
-    )
-
-
-def theory_method(given: call.Call) -> Any:
-    """The method of table [method], or None for the one that suits the run."""
-    from sgdmft.dmft import Compressed, Dense
-
-    return None if given.method is None else parameters.rebuild("method", given.method, classes=(Dense, Compressed))
+    return call.run(lambda: given.solve(quiet), output, overwrite=overwrite, quiet=quiet)

@@ -8,14 +8,12 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from sgdmft.cli import arguments as call
-from sgdmft.run import files, parameters
+from sgdmft.run import parameters
 
 
 def statics(
     *,
-    alpha: Annotated[
-        list[float], Parameter(help="Samples per weight; several for a scan.", consume_multiple=True, negative="")
-    ],
+    alpha: Annotated[list[float], call.several("Samples per weight; several for a scan.")],
     noise: Annotated[float | None, Parameter(help="Variance of the label noise of a teacher (default 0).")] = None,
     target: Annotated[float | None, Parameter(help="The same label for every sample, instead of a teacher's.")] = None,
     covariance: Annotated[
@@ -43,14 +41,8 @@ def statics(
     table: dict[str, object] = {"alpha": 1.0}
     if covariance is not None:
         table["covariance"] = covariance
-    if target is not None:
-        table["labels"] = {"kind": "ConstantTarget", "value": target}
-    if noise is not None:
-        table["labels"] = {"kind": "Teacher", "noise": noise}
-    if target is not None and noise is not None:
-        from sgdmft.errors import InvalidArgument
-
-        raise InvalidArgument("Pass either `--noise` (labels of a teacher) or `--target` (the same label for all).")
+    if labels := call.labels_of(noise, target):
+        table["labels"] = labels
     if output is not None:
         call.check_output(output, overwrite)
     models = [parameters.rebuild("model", table | {"alpha": value}) for value in alpha]
@@ -62,13 +54,12 @@ def statics(
             model, temperature=temperature, norm=None if free_norm else norm, weight_decay=weight_decay, levels=levels
         )
         print(f"alpha = {model.alpha:g}: {state}")
-        results[f"state_{i}"] = parameters.plain(state)
+        results[f"state_{i}"] = state
     if transitions:
         for name, result in _transitions(models[0], levels, norm).items():
             print(result)
-            results[name] = parameters.plain(result)
-    if output is not None:
-        files.write(output, parameters.toml(results, heading="sgdmft statics"))
+            results[name] = result
+    call.save_tables(results, output, "sgdmft statics")
     return 0
 
 

@@ -17,20 +17,18 @@ _FITTED = ("batch_fractions", "alphas", "magnetizations", "level", "window", "po
 _LINEARIZED = ("batch_fractions", "alphas", "tolerance")
 
 
-def _several(text: str) -> Parameter:
-    return Parameter(help=text, consume_multiple=True, negative="")
-
-
 def threshold(
     file: Annotated[Path | None, Parameter(help="TOML file of the call.")] = None,
     /,
     *,
     output: call.Output,
-    batch_fractions: Annotated[list[float] | None, _several("One threshold for each b; 1 is the full batch.")] = None,
+    batch_fractions: Annotated[
+        list[float] | None, call.several("One threshold for each b; 1 is the full batch.")
+    ] = None,
     alphas: Annotated[
         tuple[float, float] | None, Parameter(help="Where to look (default 0.5 to 5; linearized: to 4).", negative="")
     ] = None,
-    magnetizations: Annotated[list[float] | None, _several("One threshold for each start m(0).")] = None,
+    magnetizations: Annotated[list[float] | None, call.several("One threshold for each start m(0).")] = None,
     level: Annotated[float | None, Parameter(help="Level of Delta that counts as recovered (default 0.01).")] = None,
     window: Annotated[
         tuple[float, float] | None, Parameter(help="Relaxation times to fit (default steps/100 to steps).", negative="")

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import softmax
 
 from sgdmft.errors import NotConverged
 from sgdmft.statics._functional import Problem, Slopes, ground, thermal, threshold
+from sgdmft.statics._roots import root
 
 
 class Form(NamedTuple):
@@ -95,8 +98,6 @@ def symmetric_thermal(problem: Problem) -> Saddle | None:
     dPhi/dq = 0:  (q - m^2) / (C - q)^2 = alpha f'(q) [f(q) + c] / [T + f(C) - f(q)]^2.
     Of several roots the one of least Phi (largest free energy) counts.
     """
-    from scipy.optimize import brentq
-
     f, alpha, norm = problem.model.covariance, problem.model.alpha, problem.norm
     m2, c, temperature = problem.overlap**2, problem.constant, problem.temperature
 
@@ -115,8 +116,7 @@ def symmetric_thermal(problem: Problem) -> Saddle | None:
     roots = [math.exp(high)] if abs(values[0]) <= 1e-15 else []
     values[0] = -1.0 if abs(values[0]) <= 1e-15 and values[1] < 0 else values[0]
     for i in np.flatnonzero((values[:-1] * values[1:] < 0) & (np.abs(values[:-1]) > 1e-15)):
-        log_root = float(brentq(equation, grid[i], grid[i + 1], xtol=1e-15, rtol=1e-14))  # pyright: ignore
-        roots.append(math.exp(log_root))
+        roots.append(math.exp(root(equation, grid[i], grid[i + 1])))
     if not roots:
         return None
     if temperature == 0.0 and values[-1] < 0:
@@ -194,8 +194,6 @@ def _starts(saddle: Saddle) -> list[tuple[np.ndarray, np.ndarray, float]]:
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # breakpoints may run to infinity
 def _optimize_best(form: Form, problem: Problem, starts) -> Saddle:
-    from scipy.optimize import minimize
-
     levels, sign = len(starts[0][1]), form.sign
     layout = _Layout(problem, levels, form.bounded, form.with_chi)
 
@@ -293,8 +291,6 @@ class _Layout:
         return np.concatenate([a, b, [math.log(chi)] if self.with_chi else []])
 
     def decode(self, v: np.ndarray) -> _Point:
-        from scipy.special import softmax
-
         low, norm = self.problem.overlap**2, self.problem.norm
         n = self._increments - 1
         k = self.levels

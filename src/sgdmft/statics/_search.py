@@ -6,10 +6,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import minimum_filter
+from scipy.optimize import minimize
 
 from sgdmft.errors import NotConverged
 from sgdmft.problem.models import GaussianLeastSquares
 from sgdmft.statics._functional import Problem
+from sgdmft.statics._roots import root
 from sgdmft.statics._saddle import (
     GROUND,
     THERMAL,
@@ -111,8 +114,6 @@ class Search:
 
     def _starts(self) -> list[tuple[float, float]]:
         """Overlaps and norms to descend from: local minima of the replica-symmetric cost on a grid, the lowest first."""
-        from scipy.ndimage import minimum_filter
-
         if self.norm is not None and self.magnetization is not None:
             return [(self.magnetization, self.norm)]
         norms, fractions = self._grids()
@@ -159,8 +160,6 @@ class Search:
 
     def _minimum_over_overlap(self, overlap: float, norm: float) -> Candidate:
         """Root of d(cost)/dm around `overlap` by bisection, the slope being exact (envelope theorem)."""
-        from scipy.optimize import brentq
-
         limit = math.sqrt(norm) * (1 - 1e-12)
         path = [self._at(overlap, norm, self.levels)]
 
@@ -182,13 +181,11 @@ class Search:
             towards = slope(other)
             step *= 1.5
         if towards * direction >= 0.0:
-            other = float(brentq(slope, *sorted((overlap, other)), xtol=1e-12, rtol=1e-12))  # pyright: ignore
+            other = root(slope, *sorted((overlap, other)), tolerance=1e-12)
         return self._at(other, norm, self.levels)
 
     def _minimum_over_norm(self, overlap: float, norm: float) -> Candidate:
         """Local minimum over norm and overlap, or over the norm alone, by BFGS in (log C, m / sqrt C)."""
-        from scipy.optimize import minimize
-
         fixed = self.magnetization is not None
 
         def point(v: np.ndarray) -> tuple[float, float]:

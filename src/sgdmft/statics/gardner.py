@@ -26,9 +26,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import erfcx, log_ndtr
 
 from sgdmft import _validation as check
 from sgdmft.errors import InvalidArgument, NotConverged
+from sgdmft.statics._roots import root
 
 _LEGENDRE = np.polynomial.legendre.leggauss(24)
 _REACH = 12.0  # the normal law beyond is below 1e-32
@@ -134,8 +136,6 @@ def version_space(alpha: float, margin: float = 0.0) -> VersionSpace:
     InvalidArgument
         At or above capacity.
     """
-    from scipy.optimize import brentq
-
     margin = check.number("margin", margin)
     alpha = check.number("alpha", alpha, above=0.0)
     capacity = spherical_capacity(margin).alpha
@@ -149,7 +149,7 @@ def version_space(alpha: float, margin: float = 0.0) -> VersionSpace:
         q, gap = _from_logit(logit)
         return math.log(q / gap) - math.log(alpha * _mean(lambda u: _hazard(u) ** 2, q, gap, margin))
 
-    logit = float(brentq(equation, -40.0, 30.0, xtol=1e-14, rtol=1e-14))  # pyright: ignore
+    logit = root(equation, -40.0, 30.0)
     q, gap = _from_logit(logit)
     entropy = 0.5 * (math.log(gap) + q / gap) + alpha * _mean(_log_tail, q, gap, margin)
     return VersionSpace(
@@ -166,8 +166,6 @@ def stability_line(margin: float) -> float:
     >>> round(stability_line(-1e-3), 3)
     2.003
     """
-    from scipy.optimize import brentq
-
     margin = check.number("margin", margin)
     capacity = spherical_capacity(margin)
     if margin >= 0.0:
@@ -176,7 +174,7 @@ def stability_line(margin: float) -> float:
             f"capacity {capacity.alpha:.6g}."
         )
     low, high = 1e-6 * capacity.alpha, (1.0 - 1e-9) * capacity.alpha
-    return float(brentq(lambda a: version_space(a, margin).replicon, low, high, xtol=1e-12, rtol=1e-12))  # pyright: ignore
+    return root(lambda a: version_space(a, margin).replicon, low, high, tolerance=1e-12)
 
 
 def minimal_errors(alpha: float, margin: float = 0.0) -> MinimalErrors:
@@ -189,8 +187,6 @@ def minimal_errors(alpha: float, margin: float = 0.0) -> MinimalErrors:
     >>> minimal_errors(3.0).stable
     False
     """
-    from scipy.optimize import brentq
-
     margin = check.number("margin", margin)
     alpha = check.number("alpha", alpha, above=0.0)
     capacity = spherical_capacity(margin)
@@ -206,7 +202,7 @@ def minimal_errors(alpha: float, margin: float = 0.0) -> MinimalErrors:
         tail = _second_moment(edge) + 2 * gap * _first_moment(edge) + gap**2 * _cdf(edge)
         return alpha * (_second_moment(margin) - tail) - 1.0
 
-    gap = float(brentq(equation, 1e-9, 40.0 + abs(margin), xtol=1e-14, rtol=1e-14))  # pyright: ignore
+    gap = root(equation, 1e-9, 40.0 + abs(margin))
     return MinimalErrors(
         alpha=alpha, margin=margin, fraction=_cdf(margin - gap), gap=gap, susceptibility=0.5 * gap**2, stable=False,
         residual=abs(equation(gap)),
@@ -219,8 +215,6 @@ def ising_version_space(alpha: float, margin: float = 0.0) -> VersionSpace:
     Saddle: q = E tanh^2(sqrt(qhat) z), qhat = alpha E[A(u)^2]/(1 - q). Replicon:
     1 - alpha E[((log H)'')^2] E[sech^4(sqrt(qhat) z)]/(1 - q)^2. A negative entropy means that no weights exist.
     """
-    from scipy.optimize import brentq
-
     margin = check.number("margin", margin)
     alpha = check.number("alpha", alpha, above=0.0)
 
@@ -232,18 +226,16 @@ def ising_version_space(alpha: float, margin: float = 0.0) -> VersionSpace:
         return gap - _normal_mean(lambda z: _sech(math.sqrt(conjugate(q, gap)) * z) ** 2, 0.0, 1.0)
 
     grid = np.linspace(-15.0, 12.0, 55)
-    values = [equation(x) for x in grid]
-    for i in range(len(grid) - 1):
-        if values[i] * values[i + 1] <= 0.0:
-            logit = float(brentq(equation, grid[i], grid[i + 1], xtol=1e-14, rtol=1e-14))  # pyright: ignore
-            break
-    else:
+    values = np.array([equation(x) for x in grid])
+    changes = np.flatnonzero(values[:-1] * values[1:] <= 0.0)
+    if len(changes) == 0:
         raise NotConverged(f"No replica-symmetric saddle was found at alpha = {alpha:g}, margin {margin:g}.")
+    logit = root(equation, grid[changes[0]], grid[changes[0] + 1])
     q, gap = _from_logit(logit)
     qhat = conjugate(q, gap)
-    root = math.sqrt(qhat)
-    log_cosh = _normal_mean(lambda z: np.logaddexp(root * z, -root * z), 0.0, 1.0)
-    sech4 = _normal_mean(lambda z: _sech(root * z) ** 4, 0.0, 1.0)
+    field = math.sqrt(qhat)
+    log_cosh = _normal_mean(lambda z: np.logaddexp(field * z, -field * z), 0.0, 1.0)
+    sech4 = _normal_mean(lambda z: _sech(field * z) ** 4, 0.0, 1.0)
     return VersionSpace(
         weights="Ising", alpha=alpha, margin=margin, overlap=q,
         entropy=-0.5 * qhat * gap + log_cosh + alpha * _mean(_log_tail, q, gap, margin),
@@ -260,8 +252,6 @@ def ising_capacity(margin: float = 0.0) -> Capacity:
     >>> round(ising_capacity().alpha, 3)
     0.833
     """
-    from scipy.optimize import brentq
-
     margin = check.number("margin", margin)
 
     def entropy(alpha: float) -> float:
@@ -271,7 +261,7 @@ def ising_capacity(margin: float = 0.0) -> Capacity:
     low, high = 0.0, 0.05 * spherical_capacity(margin).alpha
     while entropy(high) > 0.0:
         low, high = high, 1.25 * high
-    alpha = float(brentq(entropy, low or 1e-6 * high, high, xtol=1e-12, rtol=1e-12))  # pyright: ignore
+    alpha = root(entropy, low or 1e-6 * high, high, tolerance=1e-12)
     space = ising_version_space(alpha, margin)
     return Capacity(
         weights="Ising", margin=margin, alpha=alpha, overlap=space.overlap, replicon=space.replicon,
@@ -307,15 +297,11 @@ def _from_logit(logit: float) -> tuple[float, float]:
 
 def _log_tail(u: np.ndarray) -> np.ndarray:
     """log H(u)."""
-    from scipy.special import log_ndtr
-
     return log_ndtr(-u)
 
 
 def _hazard(u: np.ndarray) -> np.ndarray:
     """A(u) = phi(u)/H(u) = -(log H)'."""
-    from scipy.special import erfcx
-
     return math.sqrt(2.0 / math.pi) / erfcx(u / math.sqrt(2.0))
 
 
@@ -333,8 +319,8 @@ def _sech(x: np.ndarray) -> np.ndarray:
 
 def _mean(function: Callable[[np.ndarray], np.ndarray], q: float, gap: float, margin: float) -> float:
     """E function((margin - sqrt(q) z)/sqrt(gap)), gap = 1 - q, the panels refined where the argument changes sign."""
-    root, width = math.sqrt(q), math.sqrt(gap)
-    return _normal_mean(lambda z: function((margin - root * z) / width), margin / root, width / root)
+    spread, width = math.sqrt(q), math.sqrt(gap)
+    return _normal_mean(lambda z: function((margin - spread * z) / width), margin / spread, width / spread)
 
 
 def _normal_mean(function: Callable[[np.ndarray], np.ndarray], centre: float, width: float) -> float:

@@ -21,11 +21,12 @@ Engel and Van den Broeck 2001, Statistical Mechanics of Learning.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sgdmft import _validation as check
+from sgdmft.statics._roots import root
 from sgdmft.statics.gardner import _cdf, _from_logit, _hazard, _log_tail, _normal_mean, _pdf
 
 
@@ -63,24 +64,33 @@ def gibbs_learning(alpha: float) -> PerceptronLearning:
     >>> state.error < gibbs_learning(2.0).error
     True
     """
-    overlap, entropy, residual = _gibbs(check.number("alpha", alpha, above=0.0))
+    alpha = check.number("alpha", alpha, above=0.0)
+
+    def hazard_mean(gamma: float) -> float:
+        return _normal_mean(lambda z: _hazard(gamma * z) ** 2 * np.exp(_log_tail(gamma * z)), 0.0, 1.0 / gamma)
+
+    def equation(logit: float) -> float:
+        overlap, _ = _from_logit(logit)
+        return math.log(overlap) - math.log(2.0 * alpha * hazard_mean(math.exp(0.5 * logit)))
+
+    logit = root(equation, -40.0, 35.0, tolerance=1e-13)
+    overlap, gap = _from_logit(logit)
+    gamma = math.exp(0.5 * logit)
+    log_volume = _normal_mean(lambda z: np.exp(_log_tail(gamma * z)) * _log_tail(gamma * z), 0.0, 1.0 / gamma)
     return PerceptronLearning(
-        rule="Gibbs", alpha=float(alpha), overlap=overlap, margin=None, entropy=entropy, residual=residual
-    )
+        rule="Gibbs", alpha=alpha, overlap=overlap, margin=None,
+        entropy=0.5 * (math.log(gap) + overlap) + 2.0 * alpha * log_volume, residual=abs(equation(logit)),
+    )  # fmt: skip
 
 
 def bayes_learning(alpha: float) -> PerceptronLearning:
     """Bayes' optimal classifier, of overlap sqrt(R) with R of Gibbs learning; error 0.442/alpha for large alpha."""
-    overlap, entropy, residual = _gibbs(check.number("alpha", alpha, above=0.0))
-    return PerceptronLearning(
-        rule="Bayes", alpha=float(alpha), overlap=math.sqrt(overlap), margin=None, entropy=entropy, residual=residual
-    )
+    random = gibbs_learning(alpha)
+    return replace(random, rule="Bayes", overlap=math.sqrt(random.overlap))
 
 
 def maximum_margin_learning(alpha: float) -> PerceptronLearning:
     """Student of maximum margin, equation (8.7); error 0.5005/alpha for large alpha."""
-    from scipy.optimize import brentq
-
     alpha = check.number("alpha", alpha, above=0.0)
 
     def margin_of(v: float) -> float:
@@ -91,7 +101,7 @@ def maximum_margin_learning(alpha: float) -> PerceptronLearning:
             return k * _cdf(k) + _pdf(k) - target
 
         high = 2.0 + 2.0 * target
-        return math.sqrt(v) * float(brentq(excess, -40.0, high, xtol=1e-14, rtol=1e-14))  # pyright: ignore
+        return math.sqrt(v) * root(excess, -40.0, high)
 
     def equation(logit: float) -> float:
         overlap2, v = _from_logit(logit)
@@ -105,26 +115,9 @@ def maximum_margin_learning(alpha: float) -> PerceptronLearning:
         total = _normal_mean(integrand, kappa, min(math.sqrt(v), abs(kappa) + 1e-300, 0.5))
         return math.log(2.0 * alpha * total / v)
 
-    logit = float(brentq(equation, -12.0 + min(0.0, math.log(alpha)), 25.0, xtol=1e-13, rtol=1e-13))  # pyright: ignore
+    logit = root(equation, -12.0 + min(0.0, math.log(alpha)), 25.0, tolerance=1e-13)
     overlap2, v = _from_logit(logit)
     return PerceptronLearning(
         rule="maximum margin", alpha=alpha, overlap=math.sqrt(overlap2), margin=margin_of(v), entropy=None,
         residual=abs(equation(logit)),
     )  # fmt: skip
-
-
-def _gibbs(alpha: float) -> tuple[float, float, float]:
-    from scipy.optimize import brentq
-
-    def hazard_mean(gamma: float) -> float:
-        return _normal_mean(lambda z: _hazard(gamma * z) ** 2 * np.exp(_log_tail(gamma * z)), 0.0, 1.0 / gamma)
-
-    def equation(logit: float) -> float:
-        overlap, _ = _from_logit(logit)
-        return math.log(overlap) - math.log(2.0 * alpha * hazard_mean(math.exp(0.5 * logit)))
-
-    logit = float(brentq(equation, -40.0, 35.0, xtol=1e-13, rtol=1e-13))  # pyright: ignore
-    overlap, gap = _from_logit(logit)
-    gamma = math.exp(0.5 * logit)
-    log_volume = _normal_mean(lambda z: np.exp(_log_tail(gamma * z)) * _log_tail(gamma * z), 0.0, 1.0 / gamma)
-    return overlap, 0.5 * (math.log(gap) + overlap) + 2.0 * alpha * log_volume, abs(equation(logit))

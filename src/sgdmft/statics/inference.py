@@ -33,6 +33,7 @@ import numpy as np
 from sgdmft import _validation as check
 from sgdmft.errors import InvalidArgument
 from sgdmft.problem.models import Covariance, GaussianLeastSquares, Teacher
+from sgdmft.statics._roots import boundary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,10 +245,4 @@ def _weak_information(f: Covariance, noise: float, upper: float) -> float:
         upper = 1.0
         while not informed(upper):
             upper *= 2.0
-    low, high = 0.0, upper
-    if not informed(upper * (1.0 - 1e-6)):
-        return upper
-    while high - low > 1e-12 * upper:
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if informed(middle) else (middle, high)
-    return high
+    return boundary(informed, 0.0, upper, 1e-12 * upper) if informed(upper * (1.0 - 1e-6)) else upper

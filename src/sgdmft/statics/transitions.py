@@ -25,10 +25,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from scipy.optimize import minimize_scalar
+
 from sgdmft import _validation as check
 from sgdmft.errors import InvalidArgument, NotConverged
 from sgdmft.problem.models import ConstantTarget, GaussianLeastSquares, Teacher
 from sgdmft.statics._functional import Problem
+from sgdmft.statics._roots import boundary, root
 from sgdmft.statics._saddle import break_symmetry, symmetric_thermal, symmetric_threshold
 
 #: breakpoints above this are on their way to infinity
@@ -75,8 +78,6 @@ def satisfiability(model: GaussianLeastSquares, *, levels: int = 0, norm: float 
             "Noise-free labels of a teacher have zero loss at the signal for every alpha: there is no satisfiability "
             "transition. Use `Teacher(noise=...)` with positive noise, or `ConstantTarget`."
         )
-    from scipy.optimize import minimize_scalar
-
     grid = [i / 40 * math.sqrt(norm) for i in range(40)]
     rough = [_satisfiability_at(model, m, 0, norm).alpha for m in grid]
     top = max(range(len(grid)), key=lambda i: rough[i])
@@ -135,8 +136,6 @@ def symmetry_breaking(model: GaussianLeastSquares, *, norm: float = 1.0) -> Tran
     >>> symmetry_breaking(GaussianLeastSquares(alpha=1, labels=ConstantTarget(1.0))).alpha    # 1/(4 y^2)
     0.25
     """
-    from scipy.optimize import brentq
-
     if isinstance(model.labels, Teacher):
         raise InvalidArgument("`symmetry_breaking` is for models with `ConstantTarget` labels.")
     end = satisfiability(model, levels=0, norm=norm).alpha
@@ -152,7 +151,7 @@ def symmetry_breaking(model: GaussianLeastSquares, *, norm: float = 1.0) -> Tran
         continuous = limit
     else:
         low = grid[first - 1] if first else 1e-9 * limit
-        continuous = float(brentq(replicon, low, grid[first], xtol=1e-15, rtol=1e-14))  # pyright: ignore
+        continuous = root(replicon, low, grid[first])
 
     def gains(alpha: float) -> bool:
         saddle = symmetric_thermal(Problem(replace(model, alpha=alpha), norm))
@@ -160,12 +159,9 @@ def symmetry_breaking(model: GaussianLeastSquares, *, norm: float = 1.0) -> Tran
 
     probe = continuous * (1.0 - 1e-3)
     if gains(probe):
-        low, high = 0.5 * continuous, probe
-        while high - low > 1e-6:
-            middle = 0.5 * (low + high)
-            low, high = (low, middle) if gains(middle) else (middle, high)
+        alpha = boundary(gains, 0.5 * continuous, probe, 1e-6)
         return Transition(
-            name="symmetry breaking", alpha=high, levels=1, uncertainty=1e-6, reason="discontinuous (one step)"
+            name="symmetry breaking", alpha=alpha, levels=1, uncertainty=1e-6, reason="discontinuous (one step)"
         )
     if first is None:
         raise NotConverged(
