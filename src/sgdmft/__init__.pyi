@@ -1,5 +1,4 @@
 # The public names, once: modules are imported when a name is first used.
-# ruff: noqa: F401, I001 - `from . import name` hands a name on in a stub; a room may take several lines
 from . import algorithm, analysis, cli, dmft, errors, plotting, problem, progress, reports, run, simulation, statics
 from . import superfield, sweeps
 from ._version import __version__ as __version__

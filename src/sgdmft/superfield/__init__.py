@@ -20,8 +20,5 @@ Notation: C correlation, R response, S reverse (the response of the transposed s
 """
 
 from sgdmft.superfield.algebra import Superfield as Superfield
-from sgdmft.superfield.planted import against_signal as against_signal
-from sgdmft.superfield.planted import onto_signal as onto_signal
-from sgdmft.superfield.planted import signal as signal
-from sgdmft.superfield.row import NotPointwise as NotPointwise
-from sgdmft.superfield.row import Row as Row
+from sgdmft.superfield.planted import against_signal as against_signal, onto_signal as onto_signal, signal as signal
+from sgdmft.superfield.row import NotPointwise as NotPointwise, Row as Row

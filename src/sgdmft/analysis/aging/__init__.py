@@ -12,16 +12,14 @@ A unit step is no small step: the effective temperature of lags of a few steps c
 mode of curvature k has T_eff = T/(1 - eta k/2)). What cannot be read off from the saved times is refused or NaN.
 """
 
-from sgdmft.analysis.aging.decay import Decay as Decay
-from sgdmft.analysis.aging.decay import decays as decays
-from sgdmft.analysis.aging.decay import times as times
-from sgdmft.analysis.aging.decay import waiting_times as waiting_times
-from sgdmft.analysis.aging.scaling import Interruption as Interruption
-from sgdmft.analysis.aging.scaling import Rescaling as Rescaling
-from sgdmft.analysis.aging.scaling import interruption as interruption
+from sgdmft.analysis.aging.decay import Decay as Decay, decays as decays, times as times, waiting_times as waiting_times
+from sgdmft.analysis.aging.scaling import (
+    Interruption as Interruption,
+    Rescaling as Rescaling,
+    interruption as interruption,
+)
 from sgdmft.analysis.aging.scaling import rescaling as rescaling
-from sgdmft.analysis.aging.summary import Aging as Aging
-from sgdmft.analysis.aging.summary import analyse as analyse
+from sgdmft.analysis.aging.summary import Aging as Aging, analyse as analyse
 from sgdmft.analysis.aging.temperature import EffectiveTemperature as EffectiveTemperature
 from sgdmft.analysis.aging.temperature import FluctuationDissipation as FluctuationDissipation
 from sgdmft.analysis.aging.temperature import effective_temperature as effective_temperature

@@ -31,10 +31,10 @@ approximation, flagged as such (`Outlier.exact`). Outliers along past points of 
 the bulk, are not predicted. For a spherical descent this is the Hessian in the flat space around the sphere.
 """
 
-from sgdmft.analysis.landscape.along import evolution as evolution
-from sgdmft.analysis.landscape.along import spectrum as spectrum
-from sgdmft.analysis.landscape.law import Bulk as Bulk
-from sgdmft.analysis.landscape.law import bulk as bulk
-from sgdmft.analysis.landscape.outliers import Outlier as Outlier
-from sgdmft.analysis.landscape.outliers import Spectrum as Spectrum
-from sgdmft.analysis.landscape.outliers import start_spectrum as start_spectrum
+from sgdmft.analysis.landscape.along import evolution as evolution, spectrum as spectrum
+from sgdmft.analysis.landscape.law import Bulk as Bulk, bulk as bulk
+from sgdmft.analysis.landscape.outliers import (
+    Outlier as Outlier,
+    Spectrum as Spectrum,
+    start_spectrum as start_spectrum,
+)
