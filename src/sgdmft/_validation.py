@@ -63,6 +63,11 @@ def integer(name: str, value: Any, *, at_least: int, remedy: str = "") -> int:
     return result
 
 
+def settle(owner: Any, name: str, check: Callable[..., Any] = number, **domain: Any) -> None:
+    """Check the field `name` of an immutable object being made, and keep it as the check returns it."""
+    object.__setattr__(owner, name, check(name, getattr(owner, name), **domain))
+
+
 def steps(name: str, values: Any) -> tuple[int, ...]:
     """Steps of a run, each at least 0, ascending and without repetition; or `InvalidArgument`."""
     if not isinstance(values, (Sequence, np.ndarray)) or isinstance(values, str):

@@ -42,13 +42,17 @@ _INTERVAL = 0.1  # seconds between two reports
 class Reporter:
     """Throttles the reports of one run; `update` is cheap enough to be called at every step."""
 
-    def __init__(self, call: Callable[[float, float, str], None], label: str, close: Callable[[], None]) -> None:
+    def __init__(
+        self, call: Callable[[float, float, str], None] | None, label: str, close: Callable[[], None] | None = None
+    ) -> None:
         self._call, self._label, self._close = call, label, close
         self._next = 0.0
         self._last: tuple[float, float, str] | None = None
 
     def update(self, done: float, total: float, label: str | None = None) -> None:
         """Report that `done` of `total` units of work are finished; `label` replaces the one given at the start."""
+        if self._call is None:
+            return
         now = time.monotonic()
         self._label = label or self._label
         self._last = (done, total, self._label)
@@ -64,20 +68,19 @@ class Reporter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None and self._last is not None:
+            if self._call is not None and kind is None and self._last is not None:
                 self._call(*self._last)
         finally:
-            self._close()
+            if self._close is not None:
+                self._close()
 
 
 def reporter(progress: Progress, label: str) -> Reporter:
     """A context manager with `.update(done, total)` for the argument `progress` of a long function."""
-    if progress is False:
-        return Reporter(_nothing, label, _nothing)
-    if progress is True:
-        bar = _Bar() if sys.stderr.isatty() else _Lines()
+    if progress is True and sys.stderr.isatty():
+        bar = _Bar()
         return Reporter(bar.report, label, bar.close)
-    return Reporter(progress, label, _nothing)
+    return Reporter(_lines() if progress is True else progress or None, label)
 
 
 class Parts:
@@ -144,21 +147,15 @@ class _Bar:
             self._rich.stop()
 
 
-class _Lines:
+def _lines() -> Callable[[float, float, str], None]:
     """A line of text at every tenth of the work, for logs."""
+    printed = 0
 
-    def __init__(self) -> None:
-        self._tenth = 0
-
-    def report(self, done: float, total: float, label: str) -> None:
+    def report(done: float, total: float, label: str) -> None:
+        nonlocal printed
         tenth = int(10 * done / total) if total > 0 else 0
-        if tenth > self._tenth:
-            self._tenth = tenth
+        if tenth > printed:
+            printed = tenth
             print(f"{label}: {10 * tenth} %", file=sys.stderr, flush=True)
 
-    def close(self) -> None:
-        pass
-
-
-def _nothing(*report: object) -> None:
-    pass
+    return report

@@ -205,8 +205,7 @@ class _Epochs:
     batches_per_epoch: int
 
     def __post_init__(self) -> None:
-        value = check.integer("batches_per_epoch", self.batches_per_epoch, at_least=1)
-        object.__setattr__(self, "batches_per_epoch", value)
+        check.settle(self, "batches_per_epoch", check.integer, at_least=1)
 
     def fractions(self, steps: int) -> np.ndarray:
         return np.broadcast_to(1.0 / self.batches_per_epoch, (steps,))
@@ -282,10 +281,9 @@ class Persistent(Batches):
     memory: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fraction", check.number("fraction", self.fraction, **_FRACTION))
+        check.settle(self, "fraction", **_FRACTION)
         remedy = "0 redraws the batch at every step, 1 keeps it for ever."
-        memory = check.number("memory", self.memory, at_least=0.0, at_most=1.0, remedy=remedy)
-        object.__setattr__(self, "memory", memory)
+        check.settle(self, "memory", at_least=0.0, at_most=1.0, remedy=remedy)
 
     @classmethod
     def from_correlation_time(cls, fraction: float, correlation_time: float) -> Self:
@@ -327,7 +325,7 @@ class OnePass(Batches):
     steps: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "steps", check.integer("steps", self.steps, at_least=1))
+        check.settle(self, "steps", check.integer, at_least=1)
 
     def fractions(self, steps: int) -> np.ndarray:
         return np.broadcast_to(1.0 / self.steps, (steps,))

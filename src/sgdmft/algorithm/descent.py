@@ -10,7 +10,7 @@ optionally followed by a projection onto |x|^2 = const. The selection variables 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,7 +77,7 @@ class Descent:
 
     def __post_init__(self) -> None:
         for name, domain in _DOMAINS.items():
-            object.__setattr__(self, name, check.schedule(name, getattr(self, name), **domain))
+            check.settle(self, name, check.schedule, **domain)
         if not isinstance(self.batches, Batches):
             raise InvalidArgument(
                 f"Argument `batches` must be a minibatch scheme such as `FullBatch()` or `Bernoulli(0.3)`, "
@@ -102,13 +102,9 @@ class Descent:
         return Rates(batch_fraction=self.batches.fractions(steps), **values)
 
     def __repr__(self) -> str:
-        parts = [f"learning_rate={self.learning_rate!r}", f"batches={self.batches!r}"]
-        parts += [
-            f"{name}={getattr(self, name)!r}"
-            for name in ("momentum", "weight_decay", "temperature")
-            if getattr(self, name) != 0.0
-        ]
-        return f"Descent({', '.join(parts + (['spherical=True'] if self.spherical else []))})"
+        always, values = ("learning_rate", "batches"), {f.name: getattr(self, f.name) for f in fields(self)}
+        stated = [f"{name}={value!r}" for name, value in values.items() if name in always or value != 0.0]
+        return f"Descent({', '.join(stated)})"
 
 
 def GradientDescent(learning_rate: Schedule, **options: Any) -> Descent:

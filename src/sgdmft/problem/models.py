@@ -92,12 +92,9 @@ class Covariance:
         return np.polynomial.polynomial.polyval(q, self.derived(order))
 
     def __str__(self) -> str:
-        def term(p: int, a: float) -> str:
-            if p == 0:
-                return f"{a:g}"
-            return f"{a:g} q" if p == 1 else f"{a:g} q{str(p).translate(_SUPERSCRIPT)}"
-
-        return "f(q) = " + " + ".join(term(p, a) for p, a in self.powers.items())
+        powers = {0: "", 1: " q"}
+        terms = (f"{a:g}" + powers.get(p, f" q{str(p).translate(_SUPERSCRIPT)}") for p, a in self.powers.items())
+        return "f(q) = " + " + ".join(terms)
 
     def __repr__(self) -> str:
         return f"Covariance({self})"
@@ -119,7 +116,7 @@ class Teacher:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "noise", check.number("noise", self.noise, at_least=0.0))
+        check.settle(self, "noise", at_least=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +129,7 @@ class ConstantTarget:
     value: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value", check.number("value", self.value))
+        check.settle(self, "value")
 
 
 class Model:
@@ -165,8 +162,7 @@ class GaussianLeastSquares(Model):
     labels: Teacher | ConstantTarget = field(default_factory=Teacher)
 
     def __post_init__(self) -> None:
-        remedy = "It is the number of samples per weight, P = alpha N."
-        object.__setattr__(self, "alpha", check.number("alpha", self.alpha, above=0.0, remedy=remedy))
+        check.settle(self, "alpha", above=0.0, remedy="It is the number of samples per weight, P = alpha N.")
         if not isinstance(self.covariance, Covariance):
             raise InvalidArgument(
                 f"Argument `covariance` must be a `Covariance`, for example `Covariance({{2: 0.5}})`, "
@@ -234,12 +230,11 @@ class Start:
     norm: float = 1.0
 
     def __post_init__(self) -> None:
-        m = check.number("magnetization", self.magnetization)
-        norm = check.number("norm", self.norm, above=0.0)
+        check.settle(self, "magnetization")
+        check.settle(self, "norm", above=0.0)
+        m, norm = self.magnetization, self.norm
         if m * m > norm * (1 + 1e-12):
             raise InvalidArgument(
                 f"A start needs magnetization² <= norm (Cauchy-Schwarz), but {m:g}² > {norm:g}. "
                 "Lower `magnetization` or raise `norm`."
             )
-        object.__setattr__(self, "magnetization", m)
-        object.__setattr__(self, "norm", norm)

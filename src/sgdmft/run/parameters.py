@@ -23,7 +23,7 @@ import difflib
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -210,22 +210,19 @@ def rebuild(role: str, table: Any, *, classes: Iterable[type] | None = None, whe
         entries["batches"] = plain(Bernoulli(entries.pop("batch_fraction")))
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     check_keys(entries, [*fields, *(["batch_fraction"] if role == "algorithm" else [])], where)
-    required = [name for name, field in fields.items() if not _has_default(field)]
-    missing = [name for name in required if name not in entries]
-    if missing:
-        raise InvalidArgument(f"{where} lacks `{missing[0]}`, which {kind} needs.")
+    for name, field in fields.items():
+        if name not in entries and field.default is field.default_factory is dataclasses.MISSING:
+            raise InvalidArgument(f"{where} lacks `{name}`, which {kind} needs.")
     for name in ("model", "covariance", "labels", "batches"):
         if name in entries:
             entries[name] = rebuild(name, entries[name], where=f"`{name}` of {where}")
     return cls(**entries)
 
 
-def check_keys(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+def check_keys(table: Mapping[str, Any], known: Collection[str], where: str) -> None:
     """Raise `InvalidArgument` at the first key that is not known, naming the nearest one."""
-    known = list(known)
-    for key in table:
-        if key not in known:
-            raise InvalidArgument(f"Unknown key `{key}` in {where}{_nearest(key, known)}")
+    if unknown := [key for key in table if key not in known]:
+        raise InvalidArgument(f"Unknown key `{unknown[0]}` in {where}{_nearest(unknown[0], known)}")
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -253,27 +250,20 @@ def _classes(role: str) -> tuple[type, ...]:
     return _CLASSES[role]
 
 
-def _has_default(field: dataclasses.Field[Any]) -> bool:
-    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-
-
 def _covariance(table: Any, where: str) -> Covariance:
     if not isinstance(table, Mapping):
         raise InvalidArgument(
             f"{where} must be a table of powers, for example {{ 2 = 0.5 }} for q²/2, but is {table!r}."
         )
-    powers: dict[int, float] = {}
-    for key, value in table.items():
+    for key in table:
         if not str(key).isdecimal():
             raise InvalidArgument(
                 f"The keys of {where} are the powers of q, integers of at least 0, but one is {key!r}."
             )
-        powers[int(key)] = value
-    return Covariance(powers)
+    return Covariance({int(key): value for key, value in table.items()})
 
 
-def _nearest(key: str, known: Iterable[str]) -> str:
-    known = list(known)
+def _nearest(key: str, known: Collection[str]) -> str:
     match = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     guess = f"; did you mean `{match[0]}`?" if match else "."
     return f"{guess} Known here: {', '.join(f'`{name}`' for name in known)}."

@@ -10,7 +10,8 @@ from scipy.optimize import brentq
 
 def root(function: Callable[[float], float], low: float, high: float, tolerance: float = 1e-14) -> float:
     """The root between two points of different sign, to an absolute or relative `tolerance`, whichever is larger."""
-    found: Any = brentq(function, low, high, xtol=tolerance, rtol=tolerance)
+    rtol: Any = tolerance
+    found: Any = brentq(function, low, high, xtol=tolerance, rtol=rtol)
     return float(found)
 
 

@@ -230,7 +230,7 @@ def ising_version_space(alpha: float, margin: float = 0.0) -> VersionSpace:
     changes = np.flatnonzero(values[:-1] * values[1:] <= 0.0)
     if len(changes) == 0:
         raise NotConverged(f"No replica-symmetric saddle was found at alpha = {alpha:g}, margin {margin:g}.")
-    logit = root(equation, grid[changes[0]], grid[changes[0] + 1])
+    logit = root(equation, *map(float, grid[changes[0] : changes[0] + 2]))
     q, gap = _from_logit(logit)
     qhat = conjugate(q, gap)
     field = math.sqrt(qhat)

@@ -61,16 +61,13 @@ def rescaling(curves: Sequence[Decay], levels: Sequence[float] | None = None) ->
         )
 
     def fit(rows: np.ndarray, columns: slice = slice(None)) -> float:
-        x, y = np.broadcast_to(np.log(waiting)[:, None], table.shape)[rows, columns], np.log(table[rows, columns])
-        weight = known[rows, columns]
-        shared = weight.sum(axis=0) > 1
-        x, y, weight = x[:, shared], y[:, shared], weight[:, shared]
-        if not weight.any():
+        y = np.log(table[rows, columns])  # NaN where a level is not reached
+        y = y[:, np.isfinite(y).sum(axis=0) > 1]
+        if not y.size:
             return math.nan
-        x_mean = np.where(weight, x, 0.0).sum(axis=0) / weight.sum(axis=0)
-        y_mean = np.where(weight, y, 0.0).sum(axis=0) / weight.sum(axis=0)
-        dx, dy = np.where(weight, x - x_mean, 0.0), np.where(weight, y - y_mean, 0.0)
-        return float((dx * dy).sum() / (dx * dx).sum())
+        x = np.where(np.isfinite(y), np.log(waiting)[rows, None], np.nan)
+        dx, dy = x - np.nanmean(x, axis=0), y - np.nanmean(y, axis=0)
+        return float(np.nansum(dx * dy) / np.nansum(dx * dx))
 
     rows = np.flatnonzero(used)
     exponent = fit(rows)

@@ -46,10 +46,9 @@ class Bulk:
 
     def __post_init__(self) -> None:
         for name in ("alpha", "gradient_variance"):
-            object.__setattr__(self, name, check.number(name, getattr(self, name), above=0.0))
-        value = check.number("curvature_variance", self.curvature_variance, at_least=0.0)
-        object.__setattr__(self, "curvature_variance", value)
-        object.__setattr__(self, "shift", check.number("shift", self.shift))
+            check.settle(self, name, above=0.0)
+        check.settle(self, "curvature_variance", at_least=0.0)
+        check.settle(self, "shift")
 
     def point(self, g, order: int = 0):
         """z(g) of (10.1) or its first or second derivative, elementwise."""
@@ -68,12 +67,8 @@ class Bulk:
             return np.array(
                 [1.0 / (w * (1.0 - math.sqrt(a))) if a != 1.0 else -math.inf, 1.0 / (w * (1.0 + math.sqrt(a)))]
             )
-        one = np.array([1.0, -2.0 * w, w * w])  # (1 - w g)^2, ascending
-        quartic = np.zeros(5)
-        quartic[:3] -= one
-        quartic[2] += a * w * w
-        quartic[2:] += v * one
-        roots = np.polynomial.polynomial.polyroots(np.trim_zeros(quartic, "b"))
+        g = np.polynomial.Polynomial([0.0, 1.0])
+        roots = (g**2 * (v * (1.0 - w * g) ** 2 + a * w * w) - (1.0 - w * g) ** 2).roots()
         real = roots[np.abs(roots.imag) < 1e-7 * np.abs(roots)].real
         real = real[np.abs(1.0 - w * real) > 1e-12]
         return real[np.argsort(self.point(real))]
