@@ -31,6 +31,7 @@ Notation: levels q (k+1,), breakpoints x (k,), both ascending.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,15 +50,11 @@ class Problem:
 
     @property
     def constant(self) -> float:
-        """c of equation (8.2)."""
-        return label_variance(self.model, self.overlap)
-
-
-def label_variance(model: GaussianLeastSquares, overlap: float) -> float:
-    """c = f(1) + noise - 2 f(m) for a teacher, target^2 for a constant target."""
-    if isinstance(model.labels, Teacher):
-        return float(model.covariance(1.0) + model.labels.noise - 2.0 * model.covariance(overlap))
-    return model.labels.value**2
+        """c of equation (8.2): f(1) + noise - 2 f(m) for a teacher, target^2 for a constant target."""
+        f, labels = self.model.covariance, self.model.labels
+        if isinstance(labels, Teacher):
+            return float(f(1.0) + labels.noise - 2.0 * f(self.overlap))
+        return labels.value**2
 
 
 def parisi_sum(g: np.ndarray, x: np.ndarray, top: float, shift: float):
@@ -84,11 +81,11 @@ class Slopes:
     value: float
     q: np.ndarray
     x: np.ndarray
-    chi: float
     overlap: float
     norm: float
-    temperature: float
-    replicon: float
+    chi: float = 0.0
+    temperature: float = 0.0
+    replicon: float = math.nan
 
 
 def thermal(problem: Problem, q: np.ndarray, x: np.ndarray, chi: float = 0.0) -> Slopes:
@@ -106,7 +103,6 @@ def thermal(problem: Problem, q: np.ndarray, x: np.ndarray, chi: float = 0.0) ->
         value=float(0.5 * (np.log(width_q) + s_q) - 0.5 * alpha * (np.log(width_f) + s_f)),
         q=by_q,
         x=0.5 * (qx - alpha * fx),
-        chi=0.0,
         overlap=-m * q0 - 0.5 * alpha * f0 * _constant_slope(problem),
         norm=by_top - by_width * float(f.derivative(norm)),
         temperature=-by_width,
@@ -128,7 +124,6 @@ def ground(problem: Problem, q: np.ndarray, x: np.ndarray, chi: float) -> Slopes
         chi=0.5 * (alpha * ft * stiffness - qt),
         overlap=m * q0 + 0.5 * alpha * f0 * _constant_slope(problem),
         norm=float(by_q[-1]) + 0.5 * alpha * ft * chi * float(f.derivative(norm, 2)),
-        temperature=0.0,
         replicon=_replicon(problem, norm, chi, 1.0 + chi * stiffness, ft),
     )
 
@@ -145,11 +140,8 @@ def threshold(problem: Problem, q: np.ndarray, x: np.ndarray, chi: float = 1.0) 
         value=ratio,
         q=by_q,
         x=(qx - ratio * fx) / s_f,
-        chi=0.0,
         overlap=(-2.0 * m * q0 - ratio * f0 * _constant_slope(problem)) / s_f,
         norm=float(by_q[-1]) - ratio * ft * float(f.derivative(problem.norm, 2)) / s_f,
-        temperature=0.0,
-        replicon=float("nan"),
     )
 
 

@@ -213,14 +213,12 @@ def _fixed_points(f: Covariance, noise: float, alpha: float) -> list[float]:
 
     q (noise + (1 - q) D(q)) = alpha f'(q) (1 - q); without noise the factor 1 - q is the signal itself.
     """
-    polynomial = np.polynomial.polynomial
-    left = polynomial.polymul([0.0, 1.0], _secant_coefficients(f))
-    right = alpha * f.derived(1)
+    q, secant, slope = map(np.polynomial.Polynomial, ([0.0, 1.0], _secant_coefficients(f), f.derived(1)))
+    balance = q * secant - alpha * slope
     if noise > 0:
-        left = polynomial.polyadd(polynomial.polymul(left, [1.0, -1.0]), [0.0, noise])
-        right = polynomial.polymul(right, [1.0, -1.0])
-    roots = polynomial.polyroots(polynomial.polysub(left, right))
-    points = [float(r.real) for r in np.atleast_1d(roots) if abs(r.imag) < 1e-9 and -1e-12 < r.real < 1.0 - 1e-12]
+        balance = (1.0 - q) * balance + noise * q
+    roots = balance.roots()
+    points = [float(r.real) for r in roots if abs(r.imag) < 1e-9 and -1e-12 < r.real < 1.0 - 1e-12]
     points = [0.0 if abs(q) < 1e-12 else q for q in points]
     return sorted({*points, *([] if noise > 0 else [1.0])})
 

@@ -120,17 +120,14 @@ def decays(trajectory: Trajectory, waiting: Sequence[int] | None = None) -> list
             )
     correlation = trajectory.correlation
     norm = np.sqrt(np.diag(correlation))
-    response = trajectory["integrated_response"] if "integrated_response" in trajectory.dataset else None
-    found = []
-    for w in wanted:
-        j = int(np.searchsorted(saved, w))
-        later = slice(j + 1, None)
-        found.append(
-            Decay(
-                waiting_time=int(w),
-                lag=saved[later] - w,
-                correlation=correlation[later, j] / (norm[later] * norm[j]),
-                integrated_response=np.full(len(saved) - j - 1, np.nan) if response is None else response[later, j],
-            )
+    known = "integrated_response" in trajectory
+    response = trajectory["integrated_response"] if known else np.full_like(correlation, np.nan)
+    return [
+        Decay(
+            waiting_time=int(saved[j]),
+            lag=saved[j + 1 :] - saved[j],
+            correlation=correlation[j + 1 :, j] / (norm[j + 1 :] * norm[j]),
+            integrated_response=response[j + 1 :, j],
         )
-    return found
+        for j in np.searchsorted(saved, wanted)
+    ]

@@ -102,7 +102,7 @@ class Bulk:
             y[np.abs(y) < 1e-15 * w] = 1e-15 * w
         # v w g^3 - (v + w y) g^2 + (y + w - a w) g - 1 = 0
         table = np.stack([np.full_like(y, v * w), -(v + w * y), y + w - a * w, np.full_like(y, -1.0)], axis=1)
-        roots = _roots(table)
+        roots = np.array([np.roots(row) for row in table], dtype=complex)
         inside = np.argmin(np.imag(roots), axis=1)
         g = np.take_along_axis(roots, inside[:, None], axis=1)[:, 0]
         g[np.imag(g) > -1e-9 * np.abs(g)] = np.nan
@@ -160,14 +160,3 @@ def bulk(model: GaussianLeastSquares, *, norm: float, loss: float, weight_decay:
         curvature_variance=2.0 * float(f.derivative(norm, order=2)) * max(loss, 0.0),  # a loss of 0 rounds either way
         shift=weight_decay,
     )
-
-
-def _roots(table: np.ndarray) -> np.ndarray:
-    """Roots of polynomials with descending coefficients, shape (n, degree + 1) -> (n, degree)."""
-    while table.shape[1] > 2 and not table[:, 0].any():
-        table = table[:, 1:]
-    degree = table.shape[1] - 1
-    companion = np.zeros((len(table), degree, degree))
-    companion[:, 0] = -table[:, 1:] / table[:, :1]
-    companion[:, np.arange(1, degree), np.arange(degree - 1)] = 1.0
-    return np.linalg.eigvals(companion).astype(complex)

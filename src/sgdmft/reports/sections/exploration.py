@@ -129,28 +129,14 @@ def _table(answers: dict[str, aging.Aging], steps: int, end: float, edges: dict)
     rows = []
     for name, answer in answers.items():
         t, scale = answer.temperature, answer.rescaling
-        rows.append(
-            [
-                name,
-                answer.interruption.verdict,
-                f"{scale.exponent:.2f} ± {scale.error:.2f}" if scale else "",
-                f"{t.short:.3g} ± {t.short_error:.1g}",
-                f"{t.long:.3g} ± {t.long_error:.1g}",
-                f"{answer.loss:.4f}",
-                f"{edges[name][1][-1]:.4f}",
-            ]
-        )
+        mu = f"{scale.exponent:.2f} ± {scale.error:.2f}" if scale else ""
+        short, long = f"{t.short:.3g} ± {t.short_error:.1g}", f"{t.long:.3g} ± {t.long_error:.1g}"
+        ends = f"{answer.loss:.4f}", f"{edges[name][1][-1]:.4f}"
+        rows.append([name, answer.interruption.verdict, mu, short, long, *ends])
     caption = Markup(
         f"Theory at t = {steps}. τ ~ t<sub>w</sub><sup>μ</sup> is the lag at which the correlation falls to a given "
         "level; T<sub>eff</sub> is that of one step and of the slower half of the decay, with the change since t/2."
     )
-    head = [
-        "",
-        "correlations",
-        "μ",
-        "T<sub>eff</sub>, one step",
-        "T<sub>eff</sub>, slow",
-        "loss",
-        f"λ<sub>min</sub>({end:.0f})",
-    ]
-    return Table(caption, html(*head), rows)
+    last = f"λ<sub>min</sub>({end:.0f})"
+    head = html("", "correlations", "μ", "T<sub>eff</sub>, one step", "T<sub>eff</sub>, slow", "loss", last)
+    return Table(caption, head, rows)
