@@ -57,6 +57,11 @@ def _flag(group: Group, text: str) -> Parameter:
     return Parameter(group=group, help=text, negative="")
 
 
+#: A covariance f(q), and what is said of its flag.
+Powers: TypeAlias = dict[str, float] | None
+POWERS = "f(q) by powers: --covariance.1 0.4 --covariance.2 0.45 (default q²/2)."
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Flags:
@@ -65,9 +70,7 @@ class Flags:
     alpha: Annotated[float | None, _flag(_MODEL, "Samples per weight, P = alpha N.")] = None
     noise: Annotated[float | None, _flag(_MODEL, "Variance of the label noise.")] = None
     target: Annotated[float | None, _flag(_MODEL, "The same label for every sample, instead of a teacher's.")] = None
-    covariance: Annotated[
-        dict[str, float] | None, _flag(_MODEL, "f(q) by powers: --covariance.1 0.4 --covariance.2 0.45 (default q²/2).")
-    ] = None
+    covariance: Annotated[Powers, _flag(_MODEL, POWERS)] = None
     learning_rate: Annotated[float | None, _flag(_ALGORITHM, "eta.")] = None
     batch_fraction: Annotated[float | None, _flag(_ALGORITHM, "b in (0, 1], batches redrawn at every step.")] = None
     batches: Annotated[
@@ -204,14 +207,12 @@ def check_output(path: Path, overwrite: bool, *, folder: bool = False) -> Path:
         raise InvalidArgument(f"The output `{path}` exists already. Choose another path, or pass --overwrite.")
     if path.exists() and path.is_dir() != folder:
         raise InvalidArgument(f"The output `{path}` is {'a file' if folder else 'a folder'}. Choose another path.")
-    parent = path if path.is_dir() else path.absolute().parent
-    if not parent.is_dir() and not folder:
+    where = path if folder else path.absolute().parent
+    if not where.is_dir() and not folder:
         raise InvalidArgument(f"The folder `{path.parent}` of the output does not exist. Create it first.")
     try:
-        if folder:
-            path.mkdir(parents=True, exist_ok=True)
-            parent = path
-        with tempfile.TemporaryFile(dir=parent):
+        where.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=where):
             pass
     except OSError as error:
         raise InvalidArgument(

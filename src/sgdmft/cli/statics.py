@@ -16,10 +16,7 @@ def statics(
     alpha: Annotated[list[float], call.several("Samples per weight; several for a scan.")],
     noise: Annotated[float | None, Parameter(help="Variance of the label noise of a teacher (default 0).")] = None,
     target: Annotated[float | None, Parameter(help="The same label for every sample, instead of a teacher's.")] = None,
-    covariance: Annotated[
-        dict[str, float] | None,
-        Parameter(help="f(q) by powers: --covariance.1 0.4 --covariance.2 0.45 (default q²/2)."),
-    ] = None,
+    covariance: Annotated[call.Powers, Parameter(help=call.POWERS)] = None,
     temperature: Annotated[float, Parameter(help="0 is the ground state.")] = 0.0,
     levels: Annotated[int, Parameter(help="Steps of replica symmetry breaking that may be used.")] = 0,
     norm: Annotated[float, Parameter(help="Radius |x|²/N of the sphere.")] = 1.0,
@@ -48,11 +45,10 @@ def statics(
     models = [parameters.rebuild("model", table | {"alpha": value}) for value in alpha]
     from sgdmft.statics import equilibrium
 
+    kind = {"temperature": temperature, "norm": None if free_norm else norm, "weight_decay": weight_decay}
     results = {}
     for i, model in enumerate(models):
-        state = equilibrium(
-            model, temperature=temperature, norm=None if free_norm else norm, weight_decay=weight_decay, levels=levels
-        )
+        state = equilibrium(model, levels=levels, **kind)
         print(f"alpha = {model.alpha:g}: {state}")
         results[f"state_{i}"] = state
     if transitions:

@@ -216,16 +216,12 @@ def _state(search: Search, candidate: Candidate) -> Equilibrium:
     alpha, norm = search.model.alpha, saddle.problem.norm
     gains = tuple(float(g) for g in np.diff(candidate.history))
     k = saddle.levels
-    if k == 0:
-        uncertainty = 1e-13 * max(1.0, abs(candidate.cost))
-    elif candidate.exhausted:
-        uncertainty = 1e-10 * max(1.0, abs(candidate.cost))
+    if k == 0 or candidate.exhausted:
+        uncertainty = (1e-10 if k else 1e-13) * max(1.0, abs(candidate.cost))
     else:
         uncertainty = abs(gains[-1]) * k / 4 if gains else math.nan
-    outer = [0.0]
-    if search.magnetization is None and saddle.problem.overlap != 0.0:
-        outer.append(abs(candidate.by_overlap))
-    outer.append(abs(candidate.by_norm) * norm)
+    moved = search.magnetization is None and saddle.problem.overlap != 0.0
+    outer = abs(candidate.by_overlap) if moved else 0.0, abs(candidate.by_norm) * norm
     # log of the volume of the sphere per weight: one (uniform measure) or Lebesgue's
     log_norm = -0.5 * math.log(norm) if search.norm is not None else 0.5 * math.log(2 * math.pi * math.e)
     if saddle.form is GROUND:

@@ -136,8 +136,7 @@ def version_space(alpha: float, margin: float = 0.0) -> VersionSpace:
     InvalidArgument
         At or above capacity.
     """
-    margin = check.number("margin", margin)
-    alpha = check.number("alpha", alpha, above=0.0)
+    margin, alpha = check.number("margin", margin), check.number("alpha", alpha, above=0.0)
     capacity = spherical_capacity(margin).alpha
     if alpha >= capacity:
         raise InvalidArgument(
@@ -187,8 +186,7 @@ def minimal_errors(alpha: float, margin: float = 0.0) -> MinimalErrors:
     >>> minimal_errors(3.0).stable
     False
     """
-    margin = check.number("margin", margin)
-    alpha = check.number("alpha", alpha, above=0.0)
+    margin, alpha = check.number("margin", margin), check.number("alpha", alpha, above=0.0)
     capacity = spherical_capacity(margin)
     if alpha <= capacity.alpha:
         return MinimalErrors(
@@ -215,8 +213,7 @@ def ising_version_space(alpha: float, margin: float = 0.0) -> VersionSpace:
     Saddle: q = E tanh^2(sqrt(qhat) z), qhat = alpha E[A(u)^2]/(1 - q). Replicon:
     1 - alpha E[((log H)'')^2] E[sech^4(sqrt(qhat) z)]/(1 - q)^2. A negative entropy means that no weights exist.
     """
-    margin = check.number("margin", margin)
-    alpha = check.number("alpha", alpha, above=0.0)
+    margin, alpha = check.number("margin", margin), check.number("alpha", alpha, above=0.0)
 
     def conjugate(q: float, gap: float) -> float:
         return alpha * _mean(lambda u: _hazard(u) ** 2, q, gap, margin) / gap

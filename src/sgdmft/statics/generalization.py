@@ -27,7 +27,7 @@ import numpy as np
 
 from sgdmft import _validation as check
 from sgdmft.statics._roots import root
-from sgdmft.statics.gardner import _cdf, _from_logit, _hazard, _log_tail, _normal_mean, _pdf
+from sgdmft.statics.gardner import _first_moment, _from_logit, _hazard, _log_tail, _normal_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +96,7 @@ def maximum_margin_learning(alpha: float) -> PerceptronLearning:
     def margin_of(v: float) -> float:
         """kappa from the second equation (8.7): E[(k - z)_+] of the normal law of variance v is first moment."""
         target = math.sqrt(1.0 - v) * math.pi / (alpha * math.sqrt(2.0 * math.pi) * math.sqrt(v))
-
-        def excess(k: float) -> float:
-            return k * _cdf(k) + _pdf(k) - target
-
-        high = 2.0 + 2.0 * target
-        return math.sqrt(v) * root(excess, -40.0, high)
+        return math.sqrt(v) * root(lambda k: _first_moment(k) - target, -40.0, 2.0 + 2.0 * target)
 
     def equation(logit: float) -> float:
         overlap2, v = _from_logit(logit)
