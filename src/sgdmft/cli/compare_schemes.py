@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -39,18 +39,9 @@ def compare_schemes(
 
     folder = call.check_output(output, overwrite, folder=True)
     with progress.reporter(not quiet, "schemes") as report:
-        section = schemes.build(
-            quick,
-            report.update,
-            alphas=alphas,
-            fractions=batch_fractions,
-            learning_rate=learning_rate,
-            momentum=momentum,
-            magnetization=magnetization,
-            level=level,
-            steps=steps,
-            size=size,
-        )
+        grid: dict[str, Any] = {"alphas": alphas, "fractions": batch_fractions, "steps": steps, "size": size}
+        rates: dict[str, Any] = {"learning_rate": learning_rate, "momentum": momentum}
+        section = schemes.build(quick, report.update, magnetization=magnetization, level=level, **grid, **rates)
     page.save_files(folder, section)
     target = page.save_page(folder, [section], failed={}, interrupted=False, quick=quick)
     if not quiet:

@@ -100,13 +100,14 @@ def growth_exponents(growths: Mapping[str, Any], *, axes: Axes | None = None, ti
     panel = panel_of(axes)
     for (name, growth), color in zip(growths.items(), shades(len(growths)), strict=True):
         panel.plot(growth.time[1:], growth.exponent, "o-", ms=3, lw=1.6, color=color, label=name)
+    panel.set_xscale("log")  # before the limits in y are read off
     panel.set_yscale("symlog", linthresh=0.01, linscale=0.5)
     least = min(growth.exponent.min() for growth in growths.values())
     panel.set_ylim(bottom=1.5 * min(least, 0.0))
     if least < 0:
         panel.axhline(0.0, color="#000000", lw=0.8, alpha=0.5)
     y = r"exponent $\mathrm{d}\log\mu/\mathrm{d}\log t$"
-    return dress(panel, "steps $t$", y, log="x", legend={}, title=title)
+    return dress(panel, "steps $t$", y, legend={}, title=title)
 
 
 def linear_intervals(answers: Mapping[str, Any], *, axes: Axes | None = None, title: str = "") -> Axes:

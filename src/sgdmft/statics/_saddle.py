@@ -258,8 +258,7 @@ def satisfiable_up_to(problem: Problem, levels: int) -> float:
 # ------------------------------------------------------------------------------------------------------ coordinates
 
 
-@dataclass(frozen=True, slots=True)
-class _Point:
+class _Point(NamedTuple):
     q: np.ndarray
     x: np.ndarray
     chi: float

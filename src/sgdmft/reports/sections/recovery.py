@@ -58,11 +58,10 @@ def build(
         at = sg.GaussianLeastSquares(alpha=alpha), descent
         jobs.add(f"growth, alpha = {alpha:g}", longest, sg.growth, *at, steps=longest, cache=cache)
     found = iter(side_by_side(jobs, progress).values())
-    answers: list[sg.RecoveryThreshold] = []
-    limits: dict[float, dict[int, sg.LinearThreshold]] = {}
-    for fraction in fractions:
+    answers, limits = [], {}
+    for b in fractions:
         answers += [next(found) for _ in starts]
-        limits[fraction] = {length: next(found) for length in lengths}
+        limits[b] = {n: next(found) for n in lengths}
     growths = {rf"$\alpha={alpha:g}$": next(found) for alpha in GROWTH_ALPHAS}
     middle = starts[len(starts) // 2]
     shown = [answer for answer in answers if answer.data.setting.start.magnetization == middle]
