@@ -26,10 +26,16 @@ from sgdmft.run.trajectory import Status, Trajectory
 
 _MODEL, _ALGORITHM, _RUN = (Group(name, sort_key=key) for key, name in enumerate(("Model", "Algorithm", "Run")))
 
+
+def flag(text: str, **options: Any) -> Parameter:
+    """A flag without a negative form."""
+    return Parameter(help=text, negative="", **options)
+
+
 File: TypeAlias = Annotated[Path | None, Parameter(help="TOML file of the run.")]
 Output: TypeAlias = Annotated[Path, Parameter(name=["--output", "-o"], help="Where the result goes; required.")]
-Overwrite: TypeAlias = Annotated[bool, Parameter(help="Replace what is there.", negative="")]
-Quiet: TypeAlias = Annotated[bool, Parameter(help="No progress bar and no summary.", negative="")]
+Overwrite: TypeAlias = Annotated[bool, flag("Replace what is there.")]
+Quiet: TypeAlias = Annotated[bool, flag("No progress bar and no summary.")]
 
 
 def _whole(kind: Any, tokens: Sequence[Any]) -> int:
@@ -50,16 +56,16 @@ Whole: TypeAlias = Annotated[int | None, Parameter(converter=_whole, n_tokens=1)
 
 def several(text: str) -> Parameter:
     """A flag that takes one value or more."""
-    return Parameter(help=text, consume_multiple=True, negative="")
-
-
-def _flag(group: Group, text: str) -> Parameter:
-    return Parameter(group=group, help=text, negative="")
+    return flag(text, consume_multiple=True)
 
 
 #: A covariance f(q), and what is said of its flag.
 Powers: TypeAlias = dict[str, float] | None
 POWERS = "f(q) by powers: --covariance.1 0.4 --covariance.2 0.45 (default q²/2)."
+
+
+def _flag(group: Group, text: str) -> Parameter:
+    return flag(text, group=group)
 
 
 @Parameter(name="*")

@@ -22,7 +22,7 @@ def compare_schemes(
     level: Annotated[float, Parameter(help="Recovered when Delta(t) falls below this.")] = 0.01,
     steps: Annotated[call.Whole, Parameter(help="Runs are given up after so many steps (default 3000).")] = None,
     size: Annotated[call.Whole, Parameter(help="Number of weights N of the simulation (default 150).")] = None,
-    quick: Annotated[bool, Parameter(help="Fewer settings, shorter runs, smaller samples.", negative="")] = False,
+    quick: Annotated[bool, call.flag("Fewer settings, shorter runs, smaller samples.")] = False,
     overwrite: call.Overwrite = False,
     quiet: call.Quiet = False,
 ) -> int:

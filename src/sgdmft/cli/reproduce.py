@@ -13,11 +13,7 @@ def reproduce(
     *,
     output: call.Output,
     quick: Annotated[
-        bool,
-        Parameter(
-            help="The sections on the talk itself (or those of --only), with shorter runs and smaller samples.",
-            negative="",
-        ),
+        bool, call.flag("The sections on the talk itself (or those of --only), with shorter runs and smaller samples.")
     ] = False,
     only: Annotated[list[str] | None, Parameter(help="Names of sections to build, instead of all.")] = None,
     overwrite: call.Overwrite = False,

@@ -20,10 +20,10 @@ def statics(
     temperature: Annotated[float, Parameter(help="0 is the ground state.")] = 0.0,
     levels: Annotated[int, Parameter(help="Steps of replica symmetry breaking that may be used.")] = 0,
     norm: Annotated[float, Parameter(help="Radius |x|²/N of the sphere.")] = 1.0,
-    free_norm: Annotated[bool, Parameter(help="No sphere.", negative="")] = False,
+    free_norm: Annotated[bool, call.flag("No sphere.")] = False,
     weight_decay: Annotated[float, Parameter(help="Ridge coefficient, with --free-norm.")] = 0.0,
     transitions: Annotated[
-        bool, Parameter(help="Also the satisfiability and symmetry-breaking, or recovery, thresholds.", negative="")
+        bool, call.flag("Also the satisfiability and symmetry-breaking, or recovery, thresholds.")
     ] = False,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Save the states as TOML.")] = None,
     overwrite: call.Overwrite = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from cyclopts import Parameter
 
@@ -15,6 +15,7 @@ from sgdmft.run import files, parameters
 
 _FITTED = ("batch_fractions", "alphas", "magnetizations", "level", "window", "points", "confidence")
 _LINEARIZED = ("batch_fractions", "alphas", "tolerance")
+_Pair: TypeAlias = tuple[float, float] | None
 
 
 def threshold(
@@ -25,21 +26,17 @@ def threshold(
     batch_fractions: Annotated[
         list[float] | None, call.several("One threshold for each b; 1 is the full batch.")
     ] = None,
-    alphas: Annotated[
-        tuple[float, float] | None, Parameter(help="Where to look (default 0.5 to 5; linearized: to 4).", negative="")
-    ] = None,
+    alphas: Annotated[_Pair, call.flag("Where to look (default 0.5 to 5; linearized: to 4).")] = None,
     magnetizations: Annotated[list[float] | None, call.several("One threshold for each start m(0).")] = None,
     level: Annotated[float | None, Parameter(help="Level of Delta that counts as recovered (default 0.01).")] = None,
-    window: Annotated[
-        tuple[float, float] | None, Parameter(help="Relaxation times to fit (default steps/100 to steps).", negative="")
-    ] = None,
+    window: Annotated[_Pair, call.flag("Relaxation times to fit (default steps/100 to steps).")] = None,
     points: Annotated[call.Whole, Parameter(help="Points in the window (default 14).")] = None,
     confidence: Annotated[float | None, Parameter(help="Of the interval of alpha* (default 0.68).")] = None,
     linearized: Annotated[
-        bool, Parameter(help="No start: where an infinitesimal overlap grows, and where it decays.", negative="")
+        bool, call.flag("No start: where an infinitesimal overlap grows, and where it decays.")
     ] = False,
     tolerance: Annotated[float | None, Parameter(help="In alpha, with --linearized (default 0.02).")] = None,
-    no_cache: Annotated[bool, Parameter(help="Compute everything anew, keep nothing.", negative="")] = False,
+    no_cache: Annotated[bool, call.flag("Compute everything anew, keep nothing.")] = False,
     overwrite: call.Overwrite = False,
     quiet: call.Quiet = False,
     flags: call.Flags = call.Flags(),  # noqa: B008 - immutable
