@@ -20,29 +20,34 @@ from sgdmft.simulation.recorder import Recorder
 from sgdmft.simulation.risk import Risk, stream
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Plan:
-    """What every sample of a run does."""
+    """What every sample of a run does: nothing is needed beyond `horizon`, nothing at all once `stop` is set."""
 
     request: Request
-    rates: Rates
     seed: int
-    loss_wanted: np.ndarray  # bool, shape (steps + 1,)
     norm_limit: float
+    stop: threading.Event = field(default_factory=threading.Event)
+    horizon: int = field(init=False)
+    rates: Rates = field(init=False)
+    loss_wanted: np.ndarray = field(init=False)  # bool, shape (steps + 1,)
+
+    def __post_init__(self) -> None:
+        save, steps = self.request.save, self.request.steps
+        self.horizon, self.rates = steps, self.request.algorithm.rates(steps)
+        fractions = np.append(self.rates.batch_fraction, self.rates.batch_fraction[-1:] if steps else 0.0)
+        self.loss_wanted = fractions >= 1.0  # where it is free
+        if save.loss_times is None:
+            self.loss_wanted[np.round(np.expm1(np.linspace(0.0, np.log1p(steps), 100))).astype(int)] = True
+            self.loss_wanted[save.two_times(steps)] = True
+        else:
+            self.loss_wanted[list(save.loss_times)] = True
 
     def work(self) -> float:
         """Readings of a datum by a sample in all steps, divided by P."""
         fractions = np.append(self.rates.batch_fraction, 0.0)
         union = 1.0 - (1.0 - fractions) ** self.request.save.replicas
         return float(np.where(self.loss_wanted, 1.0, union).sum())
-
-
-@dataclass(slots=True)
-class Control:
-    """Shared by the samples of a run: nothing is needed beyond `horizon`, nothing at all once `stop` is set."""
-
-    horizon: int
-    stop: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(slots=True)
@@ -54,17 +59,13 @@ class Record:
     diverged_at: int | None = None
     work: float = 0.0  # passes over the data
 
-    @property
-    def reached(self) -> int:
-        return self.recorder.reached
-
 
 def signs(seed: int, sample: int, kicks: int, size: int) -> np.ndarray:
     """The directions n of the kicks of a sample, n_i = +-1, shape (kicks, N)."""
     return np.where(stream(seed, sample, "kick").random((kicks, size)) < 0.5, -1.0, 1.0)
 
 
-def descend(risk: Risk, sample: int, plan: Plan, control: Control, record: Record) -> None:
+def descend(risk: Risk, sample: int, plan: Plan, record: Record) -> None:
     """Run one sample into `record`. A recovered sample stops and is held where it is."""
     request, rates, recorder, seed = plan.request, plan.rates, record.recorder, plan.seed
     save, stop, algorithm, steps = request.save, request.stop, request.algorithm, request.steps
@@ -72,32 +73,38 @@ def descend(risk: Risk, sample: int, plan: Plan, control: Control, record: Recor
     if risk.signal is None:
         request.refuse_beyond("A data set without a signal", set(Feature) - {Feature.STOP})
     copies = replicas + len(kicks)
+    owners = np.array([*range(replicas), *[0] * len(kicks)])  # the replica whose selections and noise each copy shares
     x = np.empty((copies, size))
     x[:replicas] = _first_point(request.start, risk, stream(seed, sample, "start"))
     previous = x.copy()
     radius2 = x[0] @ x[0]
     noises = [stream(seed, sample, "noise", a) for a in range(replicas)]
     samplers = [algorithm.batches.sampler(data, steps, stream(seed, sample, "selection", a)) for a in range(replicas)]
-    everyone = np.ones((1, data), dtype=bool)
+    everyone = np.arange(data)
     active = replicas  # the copies that exist by now; the kicked ones come in the order of their kicks
 
     for t in range(steps + 1):
-        if control.stop.is_set() or t > control.horizon:
+        if plan.stop.is_set() or t > plan.horizon:
             return
         now = x[:active]
         if not np.einsum("ci,ci->c", now, now).max() / size <= plan.norm_limit:  # so that NaN counts as beyond
             record.diverged_at = t
-            control.horizon = min(control.horizon, t - 1)
+            plan.horizon = min(plan.horizon, t - 1)
             return
         if save.observe is not None and recorder.saves(t):
             save.observe(risk, t, x[0].copy())
         recovered = stop is not None and recorder.distance(now) < stop.distance
         loss_wanted, last = plan.loss_wanted[t] or recovered, t == steps or recovered
-        selections = [] if last else [next(sampler) for sampler in samplers]
-        rows, chosen, wanted = _selection(selections, data, active, replicas, loss_wanted)
+        selected = np.zeros((replicas, data), dtype=bool)
+        for replica, sampler in enumerate(samplers if not last else []):
+            selected[replica, next(sampler)] = True
+        rows = everyone if loss_wanted else np.flatnonzero(selected.any(axis=0))
+        chosen = selected[owners[:active]][:, rows]  # whether a row pushes a copy
+        wanted = chosen.copy()
+        wanted[0] |= loss_wanted
         reading = risk.read(now, rows, wanted)
         record.work += len(rows) / data
-        loss = reading.loss(everyone)[0] / size if loss_wanted else math.nan
+        loss = reading.loss(np.ones((1, data), dtype=bool))[0] / size if loss_wanted else math.nan
         recorder.record(t, now, loss=loss, to_the_end=recovered)
         if last:
             record.recovered_at = t if recovered else None
@@ -110,7 +117,7 @@ def descend(risk: Risk, sample: int, plan: Plan, control: Control, record: Recor
             new += momentum * (now - previous[:active])
         if temperature > 0:
             noise = math.sqrt(2.0 * eta * temperature) * np.array([rng.standard_normal(size) for rng in noises])
-            new += noise[_owners(active, replicas)]
+            new += noise[owners[:active]]
         previous[:active], x[:active] = now, new
         while active < copies and kicks[active - replicas] == t:
             x[active] = new[0] + save.kick_size * recorder.signs[active - replicas]
@@ -143,25 +150,3 @@ def _first_point(start: Start | Callable[..., np.ndarray], risk: Risk, rng: np.r
             f"but returned {point!r}."
         )
     return point
-
-
-def _owners(copies: int, replicas: int) -> np.ndarray:
-    """The replica whose selections and noise each copy shares."""
-    owner = np.arange(copies)
-    owner[replicas:] = 0
-    return owner
-
-
-def _selection(
-    selections: list[np.ndarray], data: int, copies: int, replicas: int, loss_wanted: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rows to read, and for every copy whether a row pushes it (`chosen`) and whether it is `wanted`."""
-    selected = np.zeros((replicas, data), dtype=bool)
-    for replica, indices in enumerate(selections):
-        selected[replica, indices] = True
-    rows = np.arange(data) if loss_wanted else np.flatnonzero(selected.any(axis=0))
-    chosen = selected[_owners(copies, replicas)][:, rows]
-    wanted = chosen.copy()
-    if loss_wanted:
-        wanted[0] = True
-    return rows, chosen, wanted

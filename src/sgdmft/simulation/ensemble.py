@@ -18,7 +18,7 @@ from sgdmft.progress import Progress, reporter
 from sgdmft.run.request import Feature, Recovered, Request, Save
 from sgdmft.run.stability import stability_limit
 from sgdmft.run.trajectory import Status, Trajectory
-from sgdmft.simulation.descent import Control, Plan, Record, descend, signs
+from sgdmft.simulation.descent import Plan, Record, descend, signs
 from sgdmft.simulation.gaussian import Instance, precision
 from sgdmft.simulation.recorder import Recorder, mean_trajectory
 from sgdmft.simulation.risk import Needs, data_needs, risk_of
@@ -108,18 +108,10 @@ def simulate(
     if kind == np.float32:
         remedy = "It cannot resolve small kicks: use `dtype='float64'`."
         request.refuse_beyond("A simulation in float32", set(Feature) - {Feature.KICKS}, remedy)
-    rates = algorithm.rates(steps)
-    plan = Plan(
-        request=request,
-        rates=rates,
-        seed=seed,
-        loss_wanted=_loss_wanted(rates.batch_fraction, save, steps),
-        norm_limit=check.number("norm_limit", norm_limit, above=0.0),
-    )
+    plan = Plan(request=request, seed=seed, norm_limit=check.number("norm_limit", norm_limit, above=0.0))
     workers = _workers(needs, size, samples, workers, check.number("memory_limit", memory_limit, above=0.0), request)
 
     records: dict[int, Record] = {}
-    control = Control(horizon=steps)
 
     def run(sample: int) -> None:
         risk = risk_of(model, size, seed, sample, dtype=dtype)
@@ -127,18 +119,18 @@ def simulate(
         record = Record(Recorder(save, steps, size=size, reference=risk.signal, signs=directions))
         records[sample] = record
         with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is caught by its norm
-            descend(risk, sample, plan, control, record)
+            descend(risk, sample, plan, record)
 
     with reporter(progress, f"simulation, {samples} samples of N = {size}") as report:
         total = samples * plan.work()
         interrupted = not on_threads(
             [partial(run, sample) for sample in range(samples)],
-            control.stop,
+            plan.stop,
             workers=workers,
             cancel=cancel,
             tell=lambda: report.update(sum(record.work for record in list(records.values())), total),
         )
-    if interrupted and not any(record.reached >= 0 for record in records.values()):
+    if interrupted and not any(record.recorder.reached >= 0 for record in records.values()):
         raise KeyboardInterrupt
     attributes = {
         "method": f"finite-size simulation, N = {size}, {len(records)} samples",
@@ -157,10 +149,10 @@ def _collect(request: Request, records: dict[int, Record], interrupted: bool, at
     """Means and errors over the samples, up to the last step that holds for all of them."""
     steps = request.steps
     diverged = any(record.diverged_at is not None for record in records.values())
-    final = {k: steps if record.recovered_at is not None else record.reached for k, record in records.items()}
+    final = {k: steps if record.recovered_at is not None else record.recorder.reached for k, record in records.items()}
     if interrupted and not diverged:
         complete = [k for k in records if final[k] == steps]
-        used = sorted(complete or [k for k in records if records[k].reached >= 0])
+        used = sorted(complete or [k for k in records if records[k].recorder.reached >= 0])
     else:
         used = sorted(records)
     last = min(final[k] for k in used)
@@ -182,30 +174,14 @@ def _collect(request: Request, records: dict[int, Record], interrupted: bool, at
     )
 
 
-def _loss_wanted(fractions: np.ndarray, save: Save, steps: int) -> np.ndarray:
-    wanted = np.zeros(steps + 1, dtype=bool)
-    if save.loss_times is None:
-        wanted[np.round(np.expm1(np.linspace(0.0, np.log1p(steps), 100))).astype(int)] = True
-        wanted[save.two_times(steps)] = True
-    else:
-        wanted[list(save.loss_times)] = True
-    wanted[:steps] |= fractions >= 1.0
-    if steps and fractions[-1] >= 1.0:
-        wanted[steps] = True
-    return wanted
-
-
 def _workers(needs: Needs, size: int, samples: int, workers: int | None, limit: float, request: Request) -> int:
     """How many samples run at a time; `TooLarge` where they do not fit."""
     save = request.save
     saved, recorded = len(save.two_times(request.steps)), len(save.recorded(request.steps))
     kept = samples * 8.0 * (save.replicas * saved * (size + saved) + 3 * recorded)
     fit = int(max(limit - kept, 0.0) // needs.bytes)
-    wanted = (
-        min(cores(), samples, max(fit, 1))
-        if workers is None
-        else min(check.integer("workers", workers, at_least=1), samples)
-    )
+    most = max(min(cores(), fit), 1) if workers is None else check.integer("workers", workers, at_least=1)
+    wanted = min(most, samples)
     if wanted > fit:
         total = wanted * needs.bytes + kept
         raise TooLarge(

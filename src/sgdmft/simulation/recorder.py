@@ -70,9 +70,8 @@ class Recorder:
             if value is not None and value.shape != shape:
                 raise InvalidArgument(f"Argument `{name}` must have shape {shape}, but has {value.shape}.")
         self.reference, self.signs = reference, signs
-        names = (
-            ["norm", "loss"] + ["magnetization"] * (reference is not None) + ["replica_overlap"] * (save.replicas > 1)
-        )
+        names = ["norm", "loss"]
+        names += ["magnetization"] * (reference is not None) + ["replica_overlap"] * (save.replicas > 1)
         self.two_times, count = save.two_times(steps), len(save.recorded(steps))
         self.one_time = {name: np.full(count, np.nan) for name in names}
         self.points = np.full((save.replicas, len(self.two_times), size), np.nan)
@@ -99,7 +98,7 @@ class Recorder:
         loss : H/N of the first replica, if it is known
         to_the_end : the run stops here, and is held at these weights at all later steps
         """
-        points = points if points.ndim == 2 else np.atleast_2d(points)
+        points = np.atleast_2d(points)
         replicas, size = self.save.replicas, self.size
         if points.shape[1:] != (size,) or not replicas <= len(points) <= replicas + len(self.save.response):
             raise InvalidArgument(
