@@ -12,7 +12,7 @@ import numpy as np
 
 from sgdmft import _validation as check
 from sgdmft.errors import DamagedFile, InvalidArgument
-from sgdmft.run.files import replacing
+from sgdmft.run.files import replacing, reporting
 
 _FORMAT = "sgdmft checkpoint 2"
 
@@ -37,14 +37,8 @@ class Checkpoint:
     def write(self, key: str, arrays: dict[str, Any]) -> None:
         """Write whole or not at all, through a temporary file beside it."""
         target = Path(self.path)
-        try:
-            with replacing(target) as part, part.open("wb") as file:  # closed first, then renamed
-                np.savez(file, format=np.array(_FORMAT), key=np.array(key), **arrays)
-        except OSError as error:
-            raise InvalidArgument(
-                f"The checkpoint `{target}` cannot be written ({error.strerror or error}). "
-                "Choose a path in an existing folder that you may write to."
-            ) from error
+        with reporting(f"The checkpoint `{target}`"), replacing(target) as part, part.open("wb") as file:
+            np.savez(file, format=np.array(_FORMAT), key=np.array(key), **arrays)
 
     def read(self, key: str) -> dict[str, np.ndarray] | None:
         """The state of the run that `key` describes, or None if there is no file.

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sgdmft.errors import InvalidArgument
+
 if TYPE_CHECKING:
     import xarray
 
@@ -23,6 +25,15 @@ def replacing(target: Path) -> Iterator[Path]:
     finally:
         if part.parent.is_dir():
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def reporting(what: str, remedy: str = "Choose a path in an existing folder that you may write to.") -> Iterator[None]:
+    """An error of the disk becomes an `InvalidArgument` that says `what` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidArgument(f"{what} cannot be written ({error.strerror or error}). {remedy}") from error
 
 
 def write(target: Path, content: str | bytes) -> None:

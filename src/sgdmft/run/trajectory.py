@@ -12,7 +12,6 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +20,7 @@ import numpy as np
 from sgdmft.errors import DamagedFile, InvalidArgument
 from sgdmft.problem.models import Linearized
 from sgdmft.run import parameters
-from sgdmft.run.files import replacing
+from sgdmft.run.files import reporting, write_dataset
 from sgdmft.run.provenance import provenance
 
 if TYPE_CHECKING:
@@ -64,19 +63,16 @@ class _Variable(NamedTuple):
     attrs: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Contents:
+class _Contents(NamedTuple):
     """What an xarray.Dataset is made of, read in the same way."""
 
     data_vars: dict[str, _Variable]
     coords: dict[str, _Variable]
     attrs: dict[str, Any]
 
-    def __contains__(self, name: object) -> bool:
-        return name in self.data_vars or name in self.coords
-
-    def __getitem__(self, name: str) -> _Variable:
-        return self.data_vars[name] if name in self.data_vars else self.coords[name]
+    @property
+    def variables(self) -> dict[str, _Variable]:
+        return self.coords | self.data_vars
 
 
 def _quantity(name: str, text: str | None = None) -> property:
@@ -167,7 +163,7 @@ class Trajectory:
         if isinstance(self._contents, _Contents):
             import xarray as xr
 
-            self._contents = xr.Dataset(self._contents.data_vars, self._contents.coords, self._contents.attrs)
+            self._contents = xr.Dataset(*self._contents)
         return self._contents
 
     @property
@@ -182,7 +178,7 @@ class Trajectory:
     @property
     def time_unit(self) -> str:
         """'steps', 'physical time' or 'epochs'."""
-        return self._contents["time"].attrs["units"]
+        return self._contents.variables["time"].attrs["units"]
 
     time = _quantity("time", "Times at which the one-time quantities are given, shape (n,).")
     magnetization = _quantity("magnetization")
@@ -200,7 +196,7 @@ class Trajectory:
         return self["saved_time"] if "saved_time" in self else np.zeros(0, dtype=np.int64)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._contents
+        return name in self._contents.variables
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self:
@@ -208,7 +204,7 @@ class Trajectory:
                 f"This trajectory holds no `{name}`; it holds {', '.join(map(str, self._contents.data_vars))}. "
                 "Two-time functions are kept at the times named in `Save(two_time=...)`."
             )
-        return self._contents[name].values
+        return self._contents.variables[name].values
 
     def error(self, name: str) -> np.ndarray:
         """Standard error of a quantity over the samples of a simulation; zeros for the theory."""
@@ -232,14 +228,8 @@ class Trajectory:
             )
         dataset = self.dataset.drop_attrs(deep=False).assign_attrs(self.dataset.attrs)
         dataset["parameters"] = dataset.attrs.pop("parameters", "{}")  # an attribute in HDF5 holds 64 kB at most
-        try:
-            with replacing(target) as part:
-                dataset.to_netcdf(part, engine="h5netcdf")
-        except OSError as error:
-            raise InvalidArgument(
-                f"The file `{target}` cannot be written ({error.strerror or error}). "
-                "Choose a path in an existing folder that you may write to."
-            ) from error
+        with reporting(f"The file `{target}`"):
+            write_dataset(target, dataset)
 
     def plot(self, axes: Any = None) -> Any:
         """Loss, magnetization and distance against time, as far as known, on matplotlib axes; returns the axes."""

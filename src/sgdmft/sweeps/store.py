@@ -17,7 +17,7 @@ import platformdirs
 from sgdmft import __version__
 from sgdmft.errors import InvalidArgument
 from sgdmft.run import parameters
-from sgdmft.run.files import replacing
+from sgdmft.run.files import replacing, reporting
 
 #: Raise it with every change of the solver that moves kept results by more than their accuracy, 1e-6 of a time or of log
 #: mu: results of an earlier revision are then computed anew. A test holds results to those of the present revision.
@@ -79,15 +79,10 @@ class Store:
         if self.folder is None:
             return
         path, described = self._place(key)
-        try:
+        remedy = "Set the environment variable SGDMFT_CACHE to a folder that you may write to, or pass `cache=False`."
+        with reporting(f"The cache `{self.folder}`", remedy), replacing(path) as part:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as part:
-                part.write_text(json.dumps({"parameters": described, "result": result}), encoding="utf-8")
-        except OSError as error:
-            raise InvalidArgument(
-                f"The cache `{self.folder}` cannot be written ({error.strerror or error}). Set the environment variable "
-                "SGDMFT_CACHE to a folder that you may write to, or pass `cache=False`."
-            ) from error
+            part.write_text(json.dumps({"parameters": described, "result": result}), encoding="utf-8")
 
     def _place(self, key: Key) -> tuple[Path, Any]:
         """The file of a result, and its parameters in full; `InvalidArgument` where one of them has no text form."""
