@@ -93,8 +93,6 @@ class Save:
         """The saved times of a run of that many steps, ascending, shape (n,)."""
         if isinstance(self.two_time, tuple):
             times = np.array([t for t in self.two_time if t <= steps], dtype=np.int64)
-        elif self.two_time == 0:
-            times = np.zeros(0, dtype=np.int64)
         else:
             grid = np.expm1(np.linspace(0.0, np.log1p(steps), int(self.two_time)))  # type: ignore[arg-type]
             times = np.round(grid).astype(np.int64)
