@@ -21,6 +21,7 @@ N1 < N2, the comparison is with q = (N2 q2 - N1 q1) / (N2 - N1), in which the te
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -225,25 +226,25 @@ def _scores(
     An entry without statistical error (m(0), R(t'+1,t')) is left out if it agrees, and has z = inf if it does not (or
     if the theory is not a number).
     """
-    axis = "time" if name in _ONE_TIME else "saved_time"
-    known = [run.dataset[axis].values for run in (theory, *simulations)]
-    common = known[0]
-    for other in known[1:]:
-        common = np.intersect1d(common, other)
-    indices = [np.searchsorted(grid, common) for grid in known]
-    runs = list(zip((theory, *simulations), indices, strict=True))
-    one_time = name in _ONE_TIME
-    values = [run[name][i] if one_time else run[name][np.ix_(i, i)] for run, i in runs]
-    errors = [run.error(name)[i] if one_time else run.error(name)[np.ix_(i, i)] for run, i in runs[1:]]
-    value, error = _extrapolate(values[1:], errors, sizes)
-    if one_time:
+    axes = ["time"] if name in _ONE_TIME else ["saved_time"] * 2
+    runs = (theory, *simulations)
+    known = [run.dataset[axes[0]].values for run in runs]
+    common = functools.reduce(np.intersect1d, known)
+    entries = [np.ix_(*[np.searchsorted(times, common) for _ in axes]) for times in known]
+    expectation, *values = (run[name][entry] for run, entry in zip(runs, entries, strict=True))
+    errors = (run.error(name)[entry] for run, entry in zip(simulations, entries[1:], strict=True))
+    value, error = values[0], next(errors)
+    if len(sizes) == 2:  # to 1/N -> 0, linearly in 1/N
+        first, second = np.array([-sizes[0], sizes[1]]) / (sizes[1] - sizes[0])
+        value, error = first * value + second * values[1], np.hypot(first * error, second * next(errors))
+    if len(axes) == 1:
         places = [(k,) for k in _spread(common, np.flatnonzero(np.isfinite(value)), times)]
     else:
         columns = _spread(common, np.flatnonzero(np.isfinite(value).any(axis=0)), times)
         rows = _spread(common, np.arange(len(common)), times)
         places = [(t, s) for s in columns for t in np.union1d(rows, columns) if t > s and np.isfinite(value[t, s])]
     for place in places:
-        q, expected, spread = value[place], values[0][place], error[place]
+        q, expected, spread = value[place], expectation[place], error[place]
         if spread > 1e-12 + 1e-8 * abs(expected):
             z = (q - expected) / spread
         elif abs(q - expected) <= 1e-6 * max(1.0, abs(expected)):
@@ -252,17 +253,6 @@ def _scores(
             z = np.inf
         when = [common[k].item() for k in place]
         yield Score(name, when[0], when[1] if len(when) > 1 else None, *map(float, (expected, q, spread, z)))
-
-
-def _extrapolate(
-    values: list[np.ndarray], errors: list[np.ndarray], sizes: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Value and error at 1/N -> 0, linearly in 1/N; those of the only size if there is one."""
-    if len(sizes) == 1:
-        return values[0], errors[0]
-    weights = np.array([-sizes[0], sizes[1]]) / (sizes[1] - sizes[0])
-    value = weights[0] * values[0] + weights[1] * values[1]
-    return value, np.hypot(weights[0] * errors[0], weights[1] * errors[1])
 
 
 def _spread(times: np.ndarray, candidates: np.ndarray, count: int) -> np.ndarray:
