@@ -125,19 +125,16 @@ def recovery_steps(
     """Steps at which independent runs of finite size recover the signal, at several alphas and sizes.
 
     Each run has data, start and selections of its own, from a seed made of `seed`, N, alpha and the number of the
-    run; it stops on recovery. More samples continue what is on disk, where results are kept every few runs.
+    run; it stops on recovery, and is computed in single precision. More samples continue what is on disk, where results
+    are kept every few runs.
 
     Parameters
     ----------
     model : GaussianLeastSquares
         With a teacher; its `alpha` is replaced by each of `alphas`.
-    algorithm : Descent
-    alphas : sequence of float
+    algorithm, alphas, start, level : as in `relaxation_times`
     samples : dict from N to the number of runs
         A run needs about 2 alpha N^3 bytes.
-    start : Start, default Start()
-    level : float > 0, default 0.01
-        On the squared distance to the signal.
     steps : int, default 300
         Longest run. One that diverges does not recover.
 
@@ -147,11 +144,6 @@ def recovery_steps(
     workers : int, default all cores
         Runs at a time.
     cache, progress, cancel : as in `relaxation_times`
-
-    Returns
-    -------
-    RecoverySteps
-        Computed in single precision.
 
     Examples
     --------
@@ -177,7 +169,7 @@ def recovery_steps(
         for size, count in wanted.items():
             rows = []
             for alpha in points:
-                key = partial(_key, setting, alpha, size, seed)
+                key = partial(setting.key, alpha, what="recovery steps", steps=setting.steps, size=size, seed=seed)
                 known: list[int] = (store.get(key) or {"recovery_steps": []})["recovery_steps"]
                 while len(known) < count:
                     block = range(len(known), min(len(known) + _BLOCK, count))
@@ -190,10 +182,6 @@ def recovery_steps(
             runs[size] = np.array(rows)
         report.update(total, total)
     return RecoverySteps(alphas=np.array(points), runs=runs, setting=setting)
-
-
-def _key(setting: Setting, alpha: float, size: int, seed: int) -> dict[str, Any]:
-    return setting.key(alpha) | {"what": "recovery steps", "steps": setting.steps, "size": size, "seed": seed}
 
 
 def _recovery_step(

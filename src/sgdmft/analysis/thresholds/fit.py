@@ -25,7 +25,6 @@ law that is no power at all may never be: it looks like a power law with another
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,10 +114,6 @@ def fit_power_law(alphas, times, *, confidence: float = 0.68, bootstrap: int = 4
     seed : int, default 0
         Of the resampling.
 
-    Returns
-    -------
-    PowerLaw
-
     Raises
     ------
     FitRefused
@@ -194,20 +189,20 @@ def _thresholds(x: np.ndarray) -> np.ndarray:
     return x[0] - np.ptp(x) * np.exp(_GRID)
 
 
-def _minimum(profile: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> tuple[float, float] | None:
-    """Least value of a profile over thresholds x_0 - span e^g, and its g; None where it lies at the end of the grid."""
+def _rss(x: np.ndarray, y: np.ndarray, g: float) -> float:
+    """RSS(alpha*) at alpha* = x_0 - span e^g."""
+    return float(_profile(x, y, x[:1] - np.ptp(x) * np.exp(g), np.ones((1, len(x))))[0, 0])
+
+
+def _minimum(x: np.ndarray, y: np.ndarray) -> tuple[float, float] | None:
+    """Least RSS over thresholds x_0 - span e^g, and its g; None where it lies at the end of the grid."""
     from scipy.optimize import minimize_scalar
 
-    values = profile(_thresholds(x))
-    best = int(np.argmin(values))
+    best = int(np.argmin(_profile(x, y, _thresholds(x), np.ones((1, len(x))))))
     if best in (0, len(_GRID) - 1):
         return None
-    result: Any = minimize_scalar(
-        lambda g: float(profile(x[:1] - np.ptp(x) * np.exp(g))[0]),
-        bounds=(_GRID[best - 1], _GRID[best + 1]),
-        method="bounded",
-        options={"xatol": 1e-9},
-    )
+    bounds = (_GRID[best - 1], _GRID[best + 1])
+    result: Any = minimize_scalar(lambda g: _rss(x, y, g), bounds=bounds, method="bounded", options={"xatol": 1e-9})
     return float(result.fun), float(result.x)
 
 
@@ -216,27 +211,19 @@ def _fit(x: np.ndarray, y: np.ndarray, confidence: float, bootstrap: int, seed: 
     from scipy.stats import f as f_distribution
 
     n, span = len(x), np.ptp(x)
-    one = np.ones((1, n))
-
-    def profile(thresholds: np.ndarray) -> np.ndarray:
-        return _profile(x, y, thresholds, one)[0]
-
-    minimum = _minimum(profile, x)
+    minimum = _minimum(x, y)
     if minimum is None:
         return None
     least, g = max(minimum[0], n * _ACCURACY**2), minimum[1]
     threshold = float(x[0] - span * math.exp(g))
     level = least * (1 + float(f_distribution.ppf(confidence, 1, max(n - 3, 1))) / max(n - 3, 1))
 
-    def excess(v: float) -> float:
-        return float(profile(x[:1] - span * np.exp(v))[0]) - level
-
     def edge(grid: np.ndarray, none: float) -> float:
         """Where the profile first leaves (7.2) along the grid; `none` if it does not."""
-        outside = next((v for v in grid if excess(v) > 0), None)
+        outside = next((float(v) for v in grid if _rss(x, y, v) > level), None)
         if outside is None:
             return none
-        root: Any = brentq(excess, *sorted((float(outside), g)), xtol=1e-9)
+        root: Any = brentq(lambda v: _rss(x, y, v) - level, *sorted((outside, g)), xtol=1e-9)
         return float(x[0] - span * np.exp(root))
 
     beyond = int(np.searchsorted(_GRID, g))
@@ -244,7 +231,7 @@ def _fit(x: np.ndarray, y: np.ndarray, confidence: float, bootstrap: int, seed: 
     tail = 0.5 * (1 - confidence)
     low, high = np.quantile(_bootstrap(x, y, bootstrap, seed), [tail, 1 - tail], method="nearest")
     half = max(4, (n + 1) // 2)
-    near = _minimum(lambda thresholds: _profile(x[:half], y[:half], thresholds, one[:, :half])[0], x[:half])
+    near = _minimum(x[:half], y[:half])
     nearer = float(x[0] - (np.ptp(x[:half]) * math.exp(near[1]) if near else 0.0))
     u = np.log(x - threshold)
     intercept, slope = np.polynomial.polynomial.polyfit(u, y, 1)

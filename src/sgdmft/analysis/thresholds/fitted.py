@@ -10,7 +10,7 @@ import itertools
 import math
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ import numpy as np
 from sgdmft import _validation as check
 from sgdmft.algorithm.descent import Descent
 from sgdmft.analysis.thresholds.fit import PowerLaw
-from sgdmft.analysis.thresholds.relaxation import METHOD, RelaxationTimes, Runs, Setting
+from sgdmft.analysis.thresholds.relaxation import RelaxationTimes, Runs, Setting
 from sgdmft.errors import FitRefused, InvalidArgument
 from sgdmft.problem.models import GaussianLeastSquares, Start
 from sgdmft.progress import Progress, reporter
@@ -91,13 +91,10 @@ def recovery_threshold(
     ----------
     model : GaussianLeastSquares
         Its `alpha` plays no part.
-    algorithm : Descent
-    start : Start, default Start()
+    algorithm, start, level : as in `relaxation_times`
 
     Other parameters
     ----------------
-    level : float > 0, default 0.01
-        On the squared distance to the signal.
     steps : int, default 5000
         Longest run, and upper end of the window.
     window : (float, float), default (steps/100, steps)
@@ -124,10 +121,21 @@ def recovery_threshold(
     >>> print(f"{answer.fit.threshold:.2f} in [{answer.fit.interval[0]:.2f}, {answer.fit.interval[1]:.2f}]")
     2.06 in [1.96, 2.06]
     """
-    (answer,) = recovery_thresholds(
-        model, [algorithm], [start or Start()], level=level, steps=steps, window=window, alphas=alphas, points=points,
-        confidence=confidence, method=method, workers=workers, cache=cache, progress=progress, cancel=cancel,
-    )  # fmt: skip
+    steps = check.integer("steps", steps, at_least=10)
+    points = check.integer("points", points, at_least=6)
+    low, high = (check.number("alphas", alpha, above=0.0) for alpha in alphas)
+    window = window or (steps / 100, float(steps))
+    if not (low < high and 0 <= window[0] < window[1] <= steps):
+        raise InvalidArgument(
+            f"Arguments `alphas` and `window` must be ascending pairs, and `window` must end at `steps` = {steps} or before, "
+            f"but they are {alphas!r} and {window!r}."
+        )
+    setting = Setting(model=model, algorithm=algorithm, start=start or Start(), level=level, steps=steps, method=method)
+    with reporter(progress, "recovery threshold") as report:
+        total = points + _LADDER
+        runs = Runs(setting, Store(cache), workers, cancel, lambda known: report.update(min(known, total), total))
+        answer = _threshold(runs, (low, high), window, points, confidence)
+        report.update(total, total)
     if answer.problem:
         raise FitRefused(answer.problem, answer)
     return answer
@@ -138,45 +146,25 @@ def recovery_thresholds(
     algorithms: Sequence[Descent],
     starts: Sequence[Start],
     *,
-    level: float = 0.01,
-    steps: int = 5000,
-    window: tuple[float, float] | None = None,
-    alphas: tuple[float, float] = (0.5, 5.0),
-    points: int = 14,
-    confidence: float = 0.68,
-    method: Any = None,
     workers: int | None = None,
-    cache: str | os.PathLike[str] | bool | None = None,
     progress: Progress = False,
     cancel: threading.Event | None = None,
+    **options: Any,
 ) -> list[RecoveryThreshold]:
-    """Table of `recovery_threshold` over algorithms and starts, side by side on the cores; refusals are entries.
+    """Table of `recovery_threshold`, which takes the options, over algorithms and starts; refusals are entries.
 
-    Returns
-    -------
-    list of RecoveryThreshold
-        In the order of itertools.product(algorithms, starts).
+    In the order of itertools.product(algorithms, starts), worked out side by side on the cores.
     """
-    steps = check.integer("steps", steps, at_least=10)
-    points = check.integer("points", points, at_least=6)
-    low, high = (check.number("alphas", alpha, above=0.0) for alpha in alphas)
-    window = window or (steps / 100, float(steps))
-    if not (low < high and 0 <= window[0] < window[1] <= steps):
-        raise InvalidArgument(
-            f"Arguments `alphas` and `window` must be ascending pairs, and `window` must end at `steps` = {steps} or before, "
-            f"but they are {alphas!r} and {window!r}."
-        )
-    settings = [
-        Setting(model=model, algorithm=algorithm, start=start, level=level, steps=steps, method=method or METHOD)
-        for algorithm, start in itertools.product(algorithms, starts)
-    ]
-    store, inside = Store(cache), workers if len(settings) == 1 else 1
+    pairs = list(itertools.product(algorithms, starts))
+    options["workers"] = workers if len(pairs) == 1 else 1
 
-    def one(setting: Setting, progress: Callable[..., None], cancel: threading.Event) -> RecoveryThreshold:
-        runs = Runs(setting, store, inside, cancel, lambda known: progress(known, points + _LADDER, ""))
-        return _threshold(runs, (low, high), window, points, confidence)
+    def one(algorithm: Descent, start: Start, **control: Any) -> RecoveryThreshold:
+        try:
+            return recovery_threshold(model, algorithm, start=start, **options, **control)
+        except FitRefused as refusal:
+            return refusal.provisional  # type: ignore[return-value]
 
-    jobs = {f"threshold {i} of {len(settings)}": (1.0, partial(one, setting)) for i, setting in enumerate(settings, 1)}
+    jobs = {f"threshold {i} of {len(pairs)}": (1.0, partial(one, *pair)) for i, pair in enumerate(pairs, 1)}
     with reporter(progress, "recovery thresholds") as report:
         return list(side_by_side(jobs, report.update, workers=workers, cancel=cancel).values())
 
@@ -184,26 +172,21 @@ def recovery_thresholds(
 def _threshold(
     runs: Runs, alphas: tuple[float, float], window: tuple[float, float], points: int, confidence: float
 ) -> RecoveryThreshold:
-    setting = runs.setting
-    limit = stability_limit(setting.at(alphas[1]), setting.algorithm)
-    rate = setting.algorithm.learning_rate
-    fit, problem = None, ""
-    descended = _descend(runs, alphas, window[1])
-    if descended:
+    setting, fit, problem = runs.setting, None, ""
+    if _descend(runs, alphas, window[1]):
         runs.refine(points, window)
-    try:
-        fit = runs.result().fit(window, confidence=confidence)
-    except FitRefused as refusal:
-        problem = str(refusal)
-        if not descended:
-            problem = (
-                f"The signal is not recovered within {setting.steps} steps at any alpha tried up to {alphas[1]:g}."
+        try:
+            fit = runs.result().fit(window, confidence=confidence)
+        except FitRefused as refusal:
+            problem = str(refusal)
+    else:
+        limit, rate = stability_limit(setting.at(alphas[1]), setting.algorithm), setting.algorithm.learning_rate
+        problem = f"The signal is not recovered within {setting.steps} steps at any alpha tried up to {alphas[1]:g}."
+        if limit.learning_rate is not None and isinstance(rate, float) and rate > limit.learning_rate:
+            problem += (
+                f" At alpha = {alphas[1]:g} the learning rate {rate:g} is above the stability limit "
+                f"{limit.learning_rate:.4g} at the signal ({limit.reason}). Lower the learning rate."
             )
-            if limit.learning_rate is not None and isinstance(rate, float) and rate > limit.learning_rate:
-                problem += (
-                    f" At alpha = {alphas[1]:g} the learning rate {rate:g} is above the stability limit "
-                    f"{limit.learning_rate:.4g} at the signal ({limit.reason}). Lower the learning rate."
-                )
     return RecoveryThreshold(fit=fit, problem=problem, window=window, data=runs.result())
 
 
@@ -216,25 +199,22 @@ def _descend(runs: Runs, alphas: tuple[float, float], longest: float) -> bool:
     low, high = alphas
     ladder = [high, high - 0.1 * (high - low)]
     runs.add(ladder)
-    finite = [alpha for alpha in ladder if math.isfinite(runs.known[alpha])]
-    while not finite:  # the upper end may be beyond the stability limit
+    while not runs.finite():  # the upper end may be beyond the stability limit
         ladder.append(ladder[-1] - 0.1 * (high - low))
         if ladder[-1] <= low:
             return False
         runs.add(ladder[-1:])
-        finite = [alpha for alpha in ladder if math.isfinite(runs.known[alpha])]
     failed = low
     for _ in range(_DESCENTS):
-        known = sorted(alpha for alpha, time in runs.known.items() if math.isfinite(time))
-        lowest = known[0]
-        if runs.known[lowest] >= 0.7 * longest or lowest - failed < 1e-4 * lowest:
+        (lowest, time), *above = runs.finite()
+        if time >= 0.7 * longest or lowest - failed < 1e-4 * lowest:
             break
         alpha = 0.5 * (failed + lowest)
-        if len(known) > 1:
-            second = known[1]
-            slope = (1 / runs.known[second] - 1 / runs.known[lowest]) / (second - lowest)
+        if above:
+            second, shorter = above[0]
+            slope = (1 / shorter - 1 / time) / (second - lowest)
             if slope > 0:
-                alpha = max(alpha, lowest - (1 / runs.known[lowest] - 1 / (0.85 * longest)) / slope)
+                alpha = max(alpha, lowest - (1 / time - 1 / (0.85 * longest)) / slope)
         runs.add([alpha])
         if not math.isfinite(runs.known[alpha]):
             failed = alpha

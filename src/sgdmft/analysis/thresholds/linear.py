@@ -22,7 +22,6 @@ from a finite run.
 from __future__ import annotations
 
 import enum
-import itertools
 import math
 import os
 import threading
@@ -149,9 +148,18 @@ def growth(
     [1.75, 2.0, 2.33]
     """
     steps = check.integer("steps", steps, at_least=16)
-    work = partial(_growth, model, algorithm, steps, method or METHOD, Store(cache))
+    lengths = [length for length in (_FIRST * 4**k for k in range(25)) if length < steps] + [steps]
+    store = Store(cache)
     with reporter(progress, "growth") as report:
-        return side_by_side({"growth": (1.0, work)}, report.update, cancel=cancel)["growth"]
+        parts = Parts(lambda done, total, length: report.update(done, total), {length: length for length in lengths})
+        for length in lengths:
+            logs = _log_growth(model, algorithm, length, method or METHOD, store, progress=parts[length], cancel=cancel)
+            time = 2 ** np.arange(len(logs))
+            verdict = classify(time, logs, float(algorithm.rates(1).learning_rate[0]))
+            if verdict is not Verdict.UNDECIDED:
+                break
+        report.update(1.0, 1.0)
+    return Growth(time=time, log_growth=logs, verdict=verdict)
 
 
 def linear_threshold(
@@ -197,13 +205,13 @@ def linear_threshold(
     steps = check.integer("steps", steps, at_least=16)
     if low >= high:
         raise InvalidArgument(f"Argument `alphas` must be an ascending pair, but is {alphas!r}.")
-    store, method = Store(cache), method or METHOD
     known: dict[float, Growth] = {}
 
     def bisect(wanted: Verdict, progress: Callable[..., None], cancel: threading.Event) -> float:
         def has(alpha: float) -> bool:
             if alpha not in known:
-                known[alpha] = _growth(replace(model, alpha=alpha), algorithm, steps, method, store, None, cancel)
+                options = {"steps": steps, "method": method, "cache": cache, "cancel": cancel}
+                known[alpha] = growth(replace(model, alpha=alpha), algorithm, **options)
             return known[alpha].verdict is wanted
 
         good, bad = (high, low) if wanted is Verdict.GROWS else (low, high)
@@ -254,40 +262,17 @@ def linear_table(algorithms: Sequence[Descent], answers: Sequence[LinearThreshol
     )
 
 
-def _growth(
-    model: GaussianLeastSquares,
-    algorithm: Descent,
-    steps: int,
-    method: Any,
-    store: Store,
-    progress: Callable[[float, float, str], None] | None,
-    cancel: threading.Event,
-) -> Growth:
-    """Runs of increasing length up to a verdict or to `steps`."""
-    lengths = [*itertools.takewhile(lambda length: length < steps, (_FIRST * 4**k for k in itertools.count())), steps]
-    parts = Parts(progress, {length: length for length in lengths})
-    for length in lengths:
-        key = partial(_key, model, algorithm, length, method)
-        kept = store.get(key)
-        if kept is None:
-            logs = _run(model, algorithm, length, method, progress=parts[length], cancel=cancel)
-            store.put(key, {"log_growth": logs.tolist()})
-        else:
-            logs = np.array(kept["log_growth"])
-        time = 2 ** np.arange(len(logs))
-        verdict = classify(time, logs, float(algorithm.rates(1).learning_rate[0]))
-        if verdict is not Verdict.UNDECIDED:
-            break
-    return Growth(time=time, log_growth=logs, verdict=verdict)
+def _log_growth(
+    model: GaussianLeastSquares, algorithm: Descent, steps: int, method: Any, store: Store, **options: Any
+) -> np.ndarray:
+    """log |mu| at 1, 2, 4, ..., as far as it is finite: from the store, else computed and stored."""
 
+    def key() -> dict[str, Any]:
+        how = plain(algorithm, steps=steps, identity=True)
+        return {"what": "growth", "model": model, "algorithm": how, "method": method, "steps": steps}
 
-def _key(model: GaussianLeastSquares, algorithm: Descent, steps: int, method: Any) -> dict[str, Any]:
-    algorithm = plain(algorithm, steps=steps, identity=True)
-    return {"what": "growth", "model": model, "algorithm": algorithm, "method": method, "steps": steps}
-
-
-def _run(model: GaussianLeastSquares, algorithm: Descent, steps: int, method: Any, **options: Any) -> np.ndarray:
-    """log |mu| at 1, 2, 4, ..., as far as it is finite."""
+    if kept := store.get(key):
+        return np.array(kept["log_growth"])
     start, save = Start(magnetization=_SMALL), Save(two_time=0)
     run = solve(
         Linearized(model), algorithm, steps=steps, start=start, method=method, save=save, strict=False, **options
@@ -297,7 +282,9 @@ def _run(model: GaussianLeastSquares, algorithm: Descent, steps: int, method: An
     with np.errstate(divide="ignore"):
         logs = np.log(np.abs(run.magnetization[time])) - math.log(_SMALL)
     bad = np.flatnonzero(~np.isfinite(logs))
-    return logs[: bad[0]] if len(bad) else logs
+    logs = logs[: bad[0]] if len(bad) else logs
+    store.put(key, {"log_growth": logs.tolist()})
+    return logs
 
 
 def classify(time: np.ndarray, log_growth: np.ndarray, learning_rate: float) -> Verdict:

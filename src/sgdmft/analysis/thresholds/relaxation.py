@@ -80,11 +80,12 @@ class Setting:
     start: Start
     level: float
     steps: int
-    method: Any
+    method: Any = None  # `METHOD` after the check
 
     def __post_init__(self) -> None:
         if isinstance(self.model.labels, ConstantTarget):
             raise InvalidArgument("A constant target has no signal to recover; give `labels=Teacher(...)`.")
+        object.__setattr__(self, "method", self.method or METHOD)
         object.__setattr__(self, "level", check.number("level", self.level, above=0.0))
         object.__setattr__(self, "steps", check.integer("steps", self.steps, at_least=1))
 
@@ -92,7 +93,7 @@ class Setting:
         """The model at another number of samples per weight."""
         return dataclasses.replace(self.model, alpha=alpha)
 
-    def key(self, alpha: float) -> dict[str, Any]:
+    def key(self, alpha: float, **more: Any) -> dict[str, Any]:
         """Everything the time depends on; the number of steps only through schedules that are functions."""
         return {
             "what": "relaxation time",
@@ -101,6 +102,7 @@ class Setting:
             "start": self.start,
             "level": self.level,
             "method": self.method,
+            **more,
         }
 
 
@@ -176,9 +178,8 @@ class Runs:
         """
         low, high = window
         while True:
-            inside = sum(low <= time <= high for time in self.known.values())
-            alphas = np.array(sorted(self.known))
-            times = np.array([self.known[alpha] for alpha in alphas])
+            alphas, times = np.array(sorted(self.known.items())).T
+            inside = np.count_nonzero((low <= times) & (times <= high))
             capped = np.clip(np.where(np.isfinite(times), times, 2 * self.setting.steps), low, 2 * high)
             jumps = np.abs(np.diff(np.log(capped)))
             jumps[(np.diff(alphas) < 1e-4 * alphas[1:]) | (jumps == 0)] = -1.0
@@ -188,6 +189,10 @@ class Runs:
                 return
             self.add(0.5 * (alphas[chosen] + alphas[chosen + 1]))
 
+    def finite(self) -> list[tuple[float, float]]:
+        """(alpha, time) where the signal was recovered, ascending in alpha."""
+        return sorted(point for point in self.known.items() if math.isfinite(point[1]))
+
     def result(self) -> RelaxationTimes:
         alphas, times = np.array(sorted(self.known.items())).reshape(-1, 2).T
         return RelaxationTimes(alphas=alphas, times=times, setting=self.setting)
@@ -196,10 +201,8 @@ class Runs:
         setting = self.setting
         key = partial(setting.key, alpha)
         kept = self.store.get(key)
-        if kept is not None and kept["time"] is not None:
-            return kept["time"] if kept["time"] <= setting.steps else math.inf
-        if kept is not None and kept["steps"] >= setting.steps:
-            return math.inf
+        if kept and (kept["time"] is not None or kept["steps"] >= setting.steps):
+            return kept["time"] if kept["time"] is not None and kept["time"] <= setting.steps else math.inf
         trajectory = solve(
             setting.at(alpha), setting.algorithm, steps=setting.steps, start=setting.start, method=setting.method,
             save=Save(two_time=0), stop=Recovered(distance=setting.level), progress=progress, cancel=cancel,
@@ -254,10 +257,6 @@ def relaxation_times(
     cancel : threading.Event or None
         When it is set, the runs stop, and `KeyboardInterrupt` is raised as on Ctrl-C; those that are finished are kept.
 
-    Returns
-    -------
-    RelaxationTimes
-
     Examples
     --------
     >>> import sgdmft as sg
@@ -270,9 +269,7 @@ def relaxation_times(
     points = check.integer("points", points, at_least=0)
     if points and len(set(alphas)) < 2:
         raise InvalidArgument("To place points adaptively, `alphas` must hold at least two different values.")
-    setting = Setting(
-        model=model, algorithm=algorithm, start=start or Start(), level=level, steps=steps, method=method or METHOD
-    )
+    setting = Setting(model=model, algorithm=algorithm, start=start or Start(), level=level, steps=steps, method=method)
     with reporter(progress, "relaxation times") as report:
         total = max(points, len(alphas))
         runs = Runs(setting, Store(cache), workers, cancel, lambda known: report.update(min(known, total), total))
