@@ -167,7 +167,7 @@ def measure(deviation: Deviation, draws: int, seed: int) -> dict[float, tuple[fl
         held, widths, errors = [], [], []
         for alphas, times, truth in data:
             try:
-                fit = sg.fit_power_law(alphas, times, confidence=confidence, bootstrap=40)
+                fit = sg.fit_power_law(alphas, times, confidence=confidence)
             except FitRefused:
                 continue
             low, high = fit.interval

@@ -4,8 +4,7 @@ import tomllib
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import sgdmft as sg
 from sgdmft.errors import InvalidArgument

@@ -8,8 +8,7 @@ from scipy import integrate, optimize
 
 import sgdmft as sg
 from sgdmft.errors import InvalidArgument, NotConverged
-from sgdmft.statics import _functional as functional
-from sgdmft.statics import equilibrium, recovery_noise, satisfiability, symmetry_breaking
+from sgdmft.statics import _functional as functional, equilibrium, recovery_noise, satisfiability, symmetry_breaking
 from sgdmft.statics._saddle import break_symmetry, symmetric_ground
 
 TARGET = sg.GaussianLeastSquares(alpha=1.5, labels=sg.ConstantTarget(1.0))

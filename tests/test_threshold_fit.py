@@ -80,7 +80,7 @@ def _coverage(seed, fits, confidence, noise, corrections):
         correction = rng.uniform(-0.6, 1.0) if corrections else 0.0
         times = _law(distance, rng.uniform(1.3, 2.5), correction, rng.uniform(0.5, 1.5))
         times *= np.exp(noise * rng.standard_normal(14))
-        fit = sg.fit_power_law(TRUTH + distance, times, confidence=confidence, bootstrap=10, seed=k)
+        fit = sg.fit_power_law(TRUTH + distance, times, confidence=confidence, seed=k)
         statistical += fit.statistical[0] <= TRUTH <= fit.statistical[1]
         quoted += fit.interval[0] <= TRUTH <= fit.interval[1]
     return statistical, quoted
@@ -138,7 +138,7 @@ def test_interval_without_wandering_is_the_profile_interval(monkeypatch):
     times = _law(distance, 1.5) * np.exp(0.002 * rng.standard_normal(14))
     monkeypatch.setattr(posterior, "_RATIOS", np.full(1, 1e-6))
     for confidence in (0.68, 0.95):
-        fit = sg.fit_power_law(TRUTH + distance, times, confidence=confidence, bootstrap=10)
+        fit = sg.fit_power_law(TRUTH + distance, times, confidence=confidence)
         width = fit.statistical[1] - fit.statistical[0]
         assert fit.interval == pytest.approx(fit.statistical, abs=0.02 * width)
 
@@ -150,7 +150,7 @@ def test_a_wandering_exponent_only_widens():
     ratios = []
     for _ in range(20):
         fit = sg.fit_power_law(
-            TRUTH + distance, _law(distance, 1.5) * np.exp(0.01 * rng.standard_normal(14)), bootstrap=10
+            TRUTH + distance, _law(distance, 1.5) * np.exp(0.01 * rng.standard_normal(14))
         )
         ratios.append(np.diff(fit.interval) / np.diff(fit.statistical))
     assert 1.0 < np.median(ratios) < 3.5  # the price of not knowing whether it wanders

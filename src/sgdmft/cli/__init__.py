@@ -16,24 +16,18 @@ from cyclopts import App, CycloptsError
 from sgdmft import __version__
 from sgdmft.errors import SgdmftError
 
-#: Name -> (module:function, one line for the list of commands).
+#: Name -> one line for the list of commands; the module and its function have the same name, with underscores.
 _COMMANDS = {
-    "reproduce": ("sgdmft.cli.reproduce:reproduce", "The talk's results page: figures, data and report in one folder."),
-    "solve": ("sgdmft.cli.solve:solve", "Theory: integrate the mean-field equations and save the trajectory."),
-    "simulate": ("sgdmft.cli.simulate:simulate", "Experiment: run the algorithm at finite size, with error bars."),
-    "compare": ("sgdmft.cli.compare:compare", "Theory against experiment: z-scores and a picture."),
-    "aging": (
-        "sgdmft.cli.aging:aging",
-        "Aging, its interruption, and effective temperatures along a run of the theory.",
-    ),
-    "hessian": ("sgdmft.cli.hessian:hessian", "The Hessian's spectrum along a run, by theory and at finite size."),
-    "threshold": ("sgdmft.cli.threshold:threshold", "Recovery thresholds alpha*(b; start), with their uncertainty."),
-    "statics": ("sgdmft.cli.statics:statics", "Thermodynamics by replicas: ground states, free energies, transitions."),
-    "gardner": ("sgdmft.cli.gardner:gardner", "Capacities and generalization of perceptrons."),
-    "compare-schemes": (
-        "sgdmft.cli.compare_schemes:compare_schemes",
-        "All minibatch schemes at equal batch fraction and learning rate: figure, table, data.",
-    ),
+    "reproduce": "The talk's results page: figures, data and report in one folder.",
+    "solve": "Theory: integrate the mean-field equations and save the trajectory.",
+    "simulate": "Experiment: run the algorithm at finite size, with error bars.",
+    "compare": "Theory against experiment: z-scores and a picture.",
+    "aging": "Aging, its interruption, and effective temperatures along a run of the theory.",
+    "hessian": "The Hessian's spectrum along a run, by theory and at finite size.",
+    "threshold": "Recovery thresholds alpha*(b; start), with their uncertainty.",
+    "statics": "Thermodynamics by replicas: ground states, free energies, transitions.",
+    "gardner": "Capacities and generalization of perceptrons.",
+    "compare-schemes": "All minibatch schemes at equal batch fraction and learning rate: figure, table, data.",
 }
 
 INVALID, DIVERGED, INTERRUPTED = 2, 3, 130
@@ -50,8 +44,9 @@ def build(used: str | None = None) -> App:
         exit_on_error=False,
         suppress_keyboard_interrupt=False,
     )
-    for name, (target, text) in _COMMANDS.items():
-        app.command(target, name=name, **({} if name == used else {"help": text}))
+    for name, text in _COMMANDS.items():
+        module = name.replace("-", "_")
+        app.command(f"sgdmft.cli.{module}:{module}", name=name, **({} if name == used else {"help": text}))
     return app
 
 

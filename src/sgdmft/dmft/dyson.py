@@ -202,12 +202,6 @@ class DysonRun(Run):
     def _reason(self) -> str:
         return "No further row is finite"
 
-    def state(self) -> dict[str, np.ndarray]:
-        raise InvalidArgument("A run of `Dyson` has no state to keep. Use `Dense()`.")
-
-    def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        raise InvalidArgument("A run of `Dyson` has no state to continue from. Use `Dense()`.")
-
 
 # -- rows ------------------------------------------------------------------------------------------------------------
 

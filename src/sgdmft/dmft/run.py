@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdmft.errors import Diverged
+from sgdmft.errors import Diverged, InvalidArgument
 from sgdmft.run.request import Request
 from sgdmft.run.trajectory import Status, Trajectory
 
@@ -100,10 +100,10 @@ class Run(ABC):
 
     # -- state -----------------------------------------------------------------------------------------------------------
 
-    @abstractmethod
     def state(self) -> dict[str, np.ndarray]:
         """All that makes the run what it is, as arrays; `restore` continues from it bit for bit."""
+        raise InvalidArgument(f"A run of {self._method!r} has no state to keep or to continue from. Use `Dense()`.")
 
-    @abstractmethod
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Continue from the `state` of an equal run."""
+        self.state()

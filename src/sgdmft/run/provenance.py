@@ -8,9 +8,10 @@ import functools
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from sgdmft._version import __version__
 
 
 def provenance() -> dict[str, Any]:
@@ -21,13 +22,11 @@ def provenance() -> dict[str, Any]:
 
 @functools.cache
 def _fixed() -> dict[str, Any]:
-    package = revision = "unknown"
+    revision = "unknown"
     sources = Path(__file__).resolve().parents[1]
     if (sources.parents[1] / ".git").exists():
         command = ["git", "-C", str(sources), "describe", "--always", "--dirty", "--abbrev=12"]
         with contextlib.suppress(OSError):  # no git on this machine
             revision = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or revision
-    with contextlib.suppress(PackageNotFoundError):
-        package = version("sgdmft")
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    return {"version": package, "revision": revision, "machine": machine}
+    return {"version": __version__, "revision": revision, "machine": machine}

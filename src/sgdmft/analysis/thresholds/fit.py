@@ -51,8 +51,8 @@ class PowerLaw:
         alpha*, the best value on the whole window.
     interval : (float, float)
         Where alpha* lies at `confidence` if the local exponent wanders, equation (7.6), extended to hold `threshold`.
-    statistical, windows : (float, float)
-        For comparison: the profile interval (7.2), of a law without error; and a bootstrap over windows and points.
+    statistical : (float, float)
+        For comparison: the profile interval (7.2), of a law without error.
     nearer : float
         For comparison: alpha* of the nearer half of the points.
     probability : float
@@ -69,7 +69,6 @@ class PowerLaw:
     threshold: float
     interval: tuple[float, float]
     statistical: tuple[float, float]
-    windows: tuple[float, float]
     nearer: float
     probability: float
     exponent: float
@@ -100,7 +99,7 @@ class PowerLaw:
         )
 
 
-def fit_power_law(alphas, times, *, confidence: float = 0.68, bootstrap: int = 400, seed: int = 0) -> PowerLaw:
+def fit_power_law(alphas, times, *, confidence: float = 0.68, seed: int = 0) -> PowerLaw:
     """Fit tau = tau0 (alpha - alpha*)^(-nu) to relaxation times above a threshold, equation (7.1).
 
     Parameters
@@ -109,10 +108,8 @@ def fit_power_law(alphas, times, *, confidence: float = 0.68, bootstrap: int = 4
         Points in any order; those with an infinite time are left out.
     confidence : in (0, 1), default 0.68
         Of the intervals of alpha*.
-    bootstrap : int, default 400
-        Number of resamplings over windows and points; the quoted interval does not use them.
     seed : int, default 0
-        Of the resampling.
+        Of the errors that `probability` is sampled with.
 
     Raises
     ------
@@ -132,7 +129,7 @@ def fit_power_law(alphas, times, *, confidence: float = 0.68, bootstrap: int = 4
     confidence = check.number("confidence", confidence, above=0.0, at_most=1 - 1e-6)
     x, y = _clean(alphas, times)
     span, decades = (float(np.ptp(x)), float(np.ptp(y)) / math.log(10.0)) if len(x) else (0.0, 0.0)
-    provisional = _fit(x, y, confidence, bootstrap, seed) if len(x) >= 4 and span > 0 else None
+    provisional = _fit(x, y, confidence, seed) if len(x) >= 4 and span > 0 else None
     problem = ""
     if len(x) < _MINIMUM_POINTS:
         problem = f"{len(x)} points with a finite relaxation time are too few; give at least {_MINIMUM_POINTS}"
@@ -173,32 +170,22 @@ def _clean(alphas, times) -> tuple[np.ndarray, np.ndarray]:
     return alphas[order], np.log(times[order])
 
 
-def _profile(x: np.ndarray, y: np.ndarray, thresholds: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Least sum of squares over tau0 and nu > 0, shape (resampling, threshold) for weights (resampling, n)."""
-    total = weights.sum(axis=1)[:, None]
-    y = y - (weights @ y)[:, None] / total
-    u = np.log(x[None, :] - thresholds[:, None])
-    uu = weights @ (u**2).T - (weights @ u.T) ** 2 / total
-    uy = (weights * y) @ u.T
-    yy = (weights * y**2).sum(axis=1)[:, None]
-    return yy - np.minimum(uy, 0.0) ** 2 / np.maximum(uu, 1e-300)
-
-
-def _thresholds(x: np.ndarray) -> np.ndarray:
-    """The thresholds that are tried, descending from just below the data."""
-    return x[0] - np.ptp(x) * np.exp(_GRID)
+def _profile(x: np.ndarray, y: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """Least sum of squares over tau0 and nu > 0 at the thresholds x_0 - span e^g, shape (len(g),)."""
+    u = np.log(x - (x[0] - np.ptp(x) * np.exp(g))[:, None])
+    y, uu = y - y.mean(), (u**2).sum(axis=1) - u.sum(axis=1) ** 2 / len(x)
+    return y @ y - np.minimum(u @ y, 0.0) ** 2 / np.maximum(uu, 1e-300)
 
 
 def _rss(x: np.ndarray, y: np.ndarray, g: float) -> float:
-    """RSS(alpha*) at alpha* = x_0 - span e^g."""
-    return float(_profile(x, y, x[:1] - np.ptp(x) * np.exp(g), np.ones((1, len(x))))[0, 0])
+    return float(_profile(x, y, np.array([g]))[0])
 
 
 def _minimum(x: np.ndarray, y: np.ndarray) -> tuple[float, float] | None:
     """Least RSS over thresholds x_0 - span e^g, and its g; None where it lies at the end of the grid."""
     from scipy.optimize import minimize_scalar
 
-    best = int(np.argmin(_profile(x, y, _thresholds(x), np.ones((1, len(x))))))
+    best = int(np.argmin(_profile(x, y, _GRID)))
     if best in (0, len(_GRID) - 1):
         return None
     bounds = (_GRID[best - 1], _GRID[best + 1])
@@ -206,7 +193,7 @@ def _minimum(x: np.ndarray, y: np.ndarray) -> tuple[float, float] | None:
     return float(result.fun), float(result.x)
 
 
-def _fit(x: np.ndarray, y: np.ndarray, confidence: float, bootstrap: int, seed: int) -> PowerLaw | None:
+def _fit(x: np.ndarray, y: np.ndarray, confidence: float, seed: int) -> PowerLaw | None:
     from scipy.optimize import brentq
     from scipy.stats import f as f_distribution
 
@@ -228,8 +215,6 @@ def _fit(x: np.ndarray, y: np.ndarray, confidence: float, bootstrap: int, seed: 
 
     beyond = int(np.searchsorted(_GRID, g))
     statistical = (edge(_GRID[beyond:], -math.inf), edge(_GRID[:beyond][::-1], float(x[0])))
-    tail = 0.5 * (1 - confidence)
-    low, high = np.quantile(_bootstrap(x, y, bootstrap, seed), [tail, 1 - tail], method="nearest")
     half = max(4, (n + 1) // 2)
     near = _minimum(x[:half], y[:half])
     nearer = float(x[0] - (np.ptp(x[:half]) * math.exp(near[1]) if near else 0.0))
@@ -243,7 +228,6 @@ def _fit(x: np.ndarray, y: np.ndarray, confidence: float, bootstrap: int, seed: 
         threshold=threshold,
         interval=(min(lower, threshold), max(upper, threshold)),
         statistical=statistical,
-        windows=(float(low), float(high)),
         nearer=nearer,
         probability=probability,
         exponent=-float(slope),
@@ -270,20 +254,3 @@ def _independence(residuals: np.ndarray, tangents: np.ndarray, seed: int) -> flo
         return (np.diff(r, axis=-1) ** 2).sum(axis=-1) / (r**2).sum(axis=-1)
 
     return float(np.mean(ratio(errors) <= ratio(residuals)))
-
-
-def _bootstrap(x: np.ndarray, y: np.ndarray, resamplings: int, seed: int) -> np.ndarray:
-    """Thresholds of fits to resampled points of random windows (at least half of the points, at least four), shape (m,)."""
-    rng = np.random.default_rng(seed)
-    n = len(x)
-    least = min(n, max(4, (n + 1) // 2))
-    windows = [(i, j) for i in range(n) for j in range(i + least, n + 1)]
-    counts = rng.multinomial(resamplings, np.full(len(windows), 1 / len(windows)))
-    found = []
-    for (i, j), count in zip(windows, counts, strict=True):
-        weights = rng.multinomial(j - i, np.full(j - i, 1 / (j - i)), size=count).astype(float)
-        weights = weights[(weights > 0).sum(axis=1) >= 4]  # three parameters need four points
-        if len(weights):
-            tried = _thresholds(x[i:j])
-            found.append(tried[np.argmin(_profile(x[i:j], y[i:j], tried, weights), axis=1)])
-    return np.concatenate(found)

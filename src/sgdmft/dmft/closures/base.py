@@ -18,8 +18,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from sgdmft._kernels import layout as names
-from sgdmft._kernels import step as kernel
+from sgdmft._kernels import layout as names, step as kernel
 from sgdmft.dmft.history import History, Layout
 from sgdmft.problem.models import Start
 from sgdmft.run.request import Feature

@@ -9,8 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sgdmft._kernels import layout as names
-from sgdmft._kernels import step as kernel
+from sgdmft._kernels import layout as names, step as kernel
 from sgdmft.dmft.closures.base import Closure, Memory
 from sgdmft.dmft.history import History, Layout, Read
 from sgdmft.problem.models import GaussianLeastSquares, Teacher
