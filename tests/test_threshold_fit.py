@@ -149,9 +149,7 @@ def test_a_wandering_exponent_only_widens():
     distance = np.geomspace(0.05, 1.0, 14)
     ratios = []
     for _ in range(20):
-        fit = sg.fit_power_law(
-            TRUTH + distance, _law(distance, 1.5) * np.exp(0.01 * rng.standard_normal(14))
-        )
+        fit = sg.fit_power_law(TRUTH + distance, _law(distance, 1.5) * np.exp(0.01 * rng.standard_normal(14)))
         ratios.append(np.diff(fit.interval) / np.diff(fit.statistical))
     assert 1.0 < np.median(ratios) < 3.5  # the price of not knowing whether it wanders
 
