@@ -262,7 +262,7 @@ def least_squares(past, lines, samples, memory, work, now, n, reselection, batch
 
 @njit(**INNER)
 def replicas(past, lines, samples, memory, work, now, n, eta, model, drive):
-    """G12(t,.) = L K12 L^T and C12(t+1,.) of two runs with independent selections and noises, (10.1), after `move`.
+    """G12(t,.) = L K12 L^T and C12(t+1,.) of two runs with independent selections and noises, after `move`.
 
     Neither run responds to the other.
     """

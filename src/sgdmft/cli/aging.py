@@ -7,18 +7,18 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sgdmft.cli import arguments as call
+from sgdmft.cli import arguments
 
 
 def aging(
-    file: call.File = None,
+    file: arguments.File = None,
     /,
     *,
-    output: call.Output,
+    output: arguments.Output,
     tolerance: Annotated[float, Parameter(help="Difference of correlations that counts as none.")] = 0.02,
-    overwrite: call.Overwrite = False,
-    quiet: call.Quiet = False,
-    flags: call.Flags = call.Flags(),  # noqa: B008 - immutable
+    overwrite: arguments.Overwrite = False,
+    quiet: arguments.Quiet = False,
+    flags: arguments.Flags = arguments.Flags(),  # noqa: B008 - immutable
 ) -> int:
     """Theory of a run, saved as netCDF at the times an analysis of aging needs, and that analysis.
 
@@ -30,10 +30,10 @@ def aging(
     import sgdmft as sg
     from sgdmft.analysis import aging as analysis
 
-    given = call.read(file, flags)
-    call.check_output(output, overwrite)
+    given = arguments.read(file, flags)
+    arguments.check_output(output, overwrite)
     given = replace(given, save=sg.Save(two_time=analysis.times(given.steps)))
-    code = call.run(lambda: given.solve(quiet), output, overwrite=overwrite, quiet=quiet)
+    code = arguments.run(lambda: given.solve(quiet), output, overwrite=overwrite, quiet=quiet)
     if code == 0:
         print(analysis.analyse(sg.load(output), tolerance=tolerance))
     return code

@@ -6,22 +6,22 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sgdmft.cli import arguments as call
+from sgdmft.cli import arguments
 from sgdmft.run import files, parameters
 
 
 def compare(
-    file: call.File = None,
+    file: arguments.File = None,
     /,
     *,
-    output: call.Output,
-    size: Annotated[call.Whole, Parameter(help="Number of weights N (default 200).")] = None,
-    samples: Annotated[call.Whole, Parameter(help="Number of independent samples (default 16).")] = None,
-    seed: Annotated[call.Whole, Parameter(help="Seed of the random streams (default 0).")] = None,
+    output: arguments.Output,
+    size: Annotated[arguments.Whole, Parameter(help="Number of weights N (default 200).")] = None,
+    samples: Annotated[arguments.Whole, Parameter(help="Number of independent samples (default 16).")] = None,
+    seed: Annotated[arguments.Whole, Parameter(help="Seed of the random streams (default 0).")] = None,
     false_alarm_rate: Annotated[float, Parameter(help="Probability that a right theory is rejected.")] = 1e-3,
-    overwrite: call.Overwrite = False,
-    quiet: call.Quiet = False,
-    flags: call.Flags = call.Flags(),  # noqa: B008 - immutable
+    overwrite: arguments.Overwrite = False,
+    quiet: arguments.Quiet = False,
+    flags: arguments.Flags = arguments.Flags(),  # noqa: B008 - immutable
 ) -> int:
     """Theory against experiment: run both, judge their difference by z-scores, and draw them together.
 
@@ -33,14 +33,14 @@ def compare(
     import sgdmft as sg
     from sgdmft import plotting
 
-    given = call.read(file, flags)
+    given = arguments.read(file, flags)
     options = given.finite(200, size=size, samples=samples, seed=seed)
-    folder = call.check_output(output, overwrite, folder=True)
+    folder = arguments.check_output(output, overwrite, folder=True)
     files.write(folder / "parameters.toml", parameters.toml({**given.plain(), "simulation": options}))
     works = {"theory": lambda: given.solve(quiet), "simulation": lambda: given.simulate(quiet, options)}
     runs = []
     for name, work in works.items():
-        trajectory, code = call.finish(work, folder / f"{name}.nc", overwrite=overwrite)
+        trajectory, code = arguments.finish(work, folder / f"{name}.nc", overwrite=overwrite)
         if code:
             return code
         runs.append(trajectory)

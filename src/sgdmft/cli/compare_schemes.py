@@ -6,25 +6,25 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from sgdmft.cli import arguments as call
+from sgdmft.cli import arguments
 
 
 def compare_schemes(
     *,
-    output: call.Output,
-    alphas: Annotated[list[float] | None, call.several("Samples per weight.")] = None,
+    output: arguments.Output,
+    alphas: Annotated[list[float] | None, arguments.several("Samples per weight.")] = None,
     batch_fractions: Annotated[
-        list[float] | None, call.several("b; shuffled and cyclic batches need 1/b whole.")
+        list[float] | None, arguments.several("b; shuffled and cyclic batches need 1/b whole.")
     ] = None,
     learning_rate: Annotated[float, Parameter(help="eta.")] = 0.1,
     momentum: Annotated[float, Parameter(help="Heavy-ball coefficient.")] = 0.0,
     magnetization: Annotated[float, Parameter(help="Overlap with the signal at the start.")] = 0.01,
     level: Annotated[float, Parameter(help="Recovered when Delta(t) falls below this.")] = 0.01,
-    steps: Annotated[call.Whole, Parameter(help="Runs are given up after so many steps (default 3000).")] = None,
-    size: Annotated[call.Whole, Parameter(help="Number of weights N of the simulation (default 150).")] = None,
-    quick: Annotated[bool, call.flag("Fewer settings, shorter runs, smaller samples.")] = False,
-    overwrite: call.Overwrite = False,
-    quiet: call.Quiet = False,
+    steps: Annotated[arguments.Whole, Parameter(help="Runs are given up after so many steps (default 3000).")] = None,
+    size: Annotated[arguments.Whole, Parameter(help="Number of weights N of the simulation (default 150).")] = None,
+    quick: Annotated[bool, arguments.flag("Fewer settings, shorter runs, smaller samples.")] = False,
+    overwrite: arguments.Overwrite = False,
+    quiet: arguments.Quiet = False,
 ) -> int:
     """Compare all minibatch schemes at equal batch fraction and learning rate, in a new folder.
 
@@ -37,7 +37,7 @@ def compare_schemes(
     from sgdmft.reports import page
     from sgdmft.reports.sections import schemes
 
-    folder = call.check_output(output, overwrite, folder=True)
+    folder = arguments.check_output(output, overwrite, folder=True)
     with progress.reporter(not quiet, "schemes") as report:
         grid: dict[str, Any] = {"alphas": alphas, "fractions": batch_fractions, "steps": steps, "size": size}
         rates: dict[str, Any] = {"learning_rate": learning_rate, "momentum": momentum}

@@ -7,17 +7,17 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from sgdmft.cli import arguments as call
+from sgdmft.cli import arguments
 
 
 def gardner(
     *,
     margin: Annotated[float, Parameter(help="Margin kappa of the stored patterns.")] = 0.0,
     alpha: Annotated[
-        list[float] | None, call.several("Patterns per weight: version space or errors, and generalization.")
+        list[float] | None, arguments.several("Patterns per weight: version space or errors, and generalization.")
     ] = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Save the results as TOML.")] = None,
-    overwrite: call.Overwrite = False,
+    overwrite: arguments.Overwrite = False,
 ) -> int:
     """Gardner's capacities of the perceptron, spherical and Ising; with --alpha, what happens at that many patterns.
 
@@ -27,7 +27,7 @@ def gardner(
     from sgdmft import statics
 
     if output is not None:
-        call.check_output(output, overwrite)
+        arguments.check_output(output, overwrite)
     results: dict[str, Any] = {
         "spherical_capacity": statics.spherical_capacity(margin),
         "ising_capacity": statics.ising_capacity(margin),
@@ -44,5 +44,5 @@ def gardner(
     if margin < 0:
         line = statics.stability_line(margin)
         print(f"Replica symmetry breaks at alpha = {line:.8g} for margin {margin:g}.")
-    call.save_tables(results, output, "sgdmft gardner")
+    arguments.save_tables(results, output, "sgdmft gardner")
     return 0

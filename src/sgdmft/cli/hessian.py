@@ -8,21 +8,21 @@ from typing import Annotated
 import numpy as np
 from cyclopts import Parameter
 
-from sgdmft.cli import arguments as call
+from sgdmft.cli import arguments
 from sgdmft.run import files
 
 
 def hessian(
-    file: call.File = None,
+    file: arguments.File = None,
     /,
     *,
-    output: call.Output,
-    size: Annotated[call.Whole, Parameter(help="Also measure at this number of weights N.")] = None,
-    samples: Annotated[call.Whole, Parameter(help="Number of independent samples (default 16).")] = None,
-    seed: Annotated[call.Whole, Parameter(help="Seed of the random streams (default 0).")] = None,
-    overwrite: call.Overwrite = False,
-    quiet: call.Quiet = False,
-    flags: call.Flags = call.Flags(),  # noqa: B008 - immutable
+    output: arguments.Output,
+    size: Annotated[arguments.Whole, Parameter(help="Also measure at this number of weights N.")] = None,
+    samples: Annotated[arguments.Whole, Parameter(help="Number of independent samples (default 16).")] = None,
+    seed: Annotated[arguments.Whole, Parameter(help="Seed of the random streams (default 0).")] = None,
+    overwrite: arguments.Overwrite = False,
+    quiet: arguments.Quiet = False,
+    flags: arguments.Flags = arguments.Flags(),  # noqa: B008 - immutable
 ) -> int:
     """The Hessian along a run at the times of --two-time (default 12), printed and saved as netCDF.
 
@@ -36,8 +36,8 @@ def hessian(
     from sgdmft.analysis import landscape
     from sgdmft.sweeps import uninterrupted
 
-    given = call.read(file, flags)
-    call.check_output(output, overwrite)
+    given = arguments.read(file, flags)
+    arguments.check_output(output, overwrite)
     if flags.two_time is None:
         given = replace(given, save=sg.Save(two_time=12))
     theory = uninterrupted(given.solve(quiet))

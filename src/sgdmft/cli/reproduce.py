@@ -6,18 +6,19 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sgdmft.cli import arguments as call
+from sgdmft.cli import arguments
 
 
 def reproduce(
     *,
-    output: call.Output,
+    output: arguments.Output,
     quick: Annotated[
-        bool, call.flag("The sections on the talk itself (or those of --only), with shorter runs and smaller samples.")
+        bool,
+        arguments.flag("The sections on the talk itself (or those of --only), with shorter runs and smaller samples."),
     ] = False,
     only: Annotated[list[str] | None, Parameter(help="Names of sections to build, instead of all.")] = None,
-    overwrite: call.Overwrite = False,
-    quiet: call.Quiet = False,
+    overwrite: arguments.Overwrite = False,
+    quiet: arguments.Quiet = False,
 ) -> int:
     """Reproduce the results of the talk, theory and simulation side by side, in a new folder.
 
@@ -28,7 +29,7 @@ def reproduce(
     """
     from sgdmft import reports
 
-    folder = call.check_output(output, overwrite, folder=True)
+    folder = arguments.check_output(output, overwrite, folder=True)
     outcome = reports.write(folder, quick=quick, only=only, progress=not quiet)
     if not quiet:
         print(outcome)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from sgdmft.cli import arguments as call
+from sgdmft.cli import arguments
 
 
 def solve(
-    file: call.File = None,
+    file: arguments.File = None,
     /,
     *,
-    output: call.Output,
-    overwrite: call.Overwrite = False,
-    quiet: call.Quiet = False,
-    flags: call.Flags = call.Flags(),  # noqa: B008 - immutable
+    output: arguments.Output,
+    overwrite: arguments.Overwrite = False,
+    quiet: arguments.Quiet = False,
+    flags: arguments.Flags = arguments.Flags(),  # noqa: B008 - immutable
 ) -> int:
     """Theory: integrate the mean-field equations of a run and save the trajectory as netCDF.
 
@@ -20,6 +20,6 @@ def solve(
 
         sgdmft solve --alpha 2.5 --learning-rate 0.1 --batch-fraction 0.3 --steps 500 -o run.nc
     """
-    given = call.read(file, flags)
-    call.check_output(output, overwrite)
-    return call.run(lambda: given.solve(quiet), output, overwrite=overwrite, quiet=quiet)
+    given = arguments.read(file, flags)
+    arguments.check_output(output, overwrite)
+    return arguments.run(lambda: given.solve(quiet), output, overwrite=overwrite, quiet=quiet)

@@ -7,26 +7,26 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from sgdmft.cli import arguments as call
+from sgdmft.cli import arguments
 from sgdmft.run import parameters
 
 
 def statics(
     *,
-    alpha: Annotated[list[float], call.several("Samples per weight; several for a scan.")],
+    alpha: Annotated[list[float], arguments.several("Samples per weight; several for a scan.")],
     noise: Annotated[float | None, Parameter(help="Variance of the label noise of a teacher (default 0).")] = None,
     target: Annotated[float | None, Parameter(help="The same label for every sample, instead of a teacher's.")] = None,
-    covariance: Annotated[call.Powers, Parameter(help=call.POWERS)] = None,
+    covariance: Annotated[arguments.Powers, Parameter(help=arguments.POWERS)] = None,
     temperature: Annotated[float, Parameter(help="0 is the ground state.")] = 0.0,
     levels: Annotated[int, Parameter(help="Steps of replica symmetry breaking that may be used.")] = 0,
     norm: Annotated[float, Parameter(help="Radius |x|²/N of the sphere.")] = 1.0,
-    free_norm: Annotated[bool, call.flag("No sphere.")] = False,
+    free_norm: Annotated[bool, arguments.flag("No sphere.")] = False,
     weight_decay: Annotated[float, Parameter(help="Ridge coefficient, with --free-norm.")] = 0.0,
     transitions: Annotated[
-        bool, call.flag("Also the satisfiability and symmetry-breaking, or recovery, thresholds.")
+        bool, arguments.flag("Also the satisfiability and symmetry-breaking, or recovery, thresholds.")
     ] = False,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Save the states as TOML.")] = None,
-    overwrite: call.Overwrite = False,
+    overwrite: arguments.Overwrite = False,
 ) -> int:
     """Thermodynamics: free energy, ground state, order parameters and their stability, by the replica method.
 
@@ -38,10 +38,10 @@ def statics(
     table: dict[str, object] = {"alpha": 1.0}
     if covariance is not None:
         table["covariance"] = covariance
-    if labels := call.labels_of(noise, target):
+    if labels := arguments.labels_of(noise, target):
         table["labels"] = labels
     if output is not None:
-        call.check_output(output, overwrite)
+        arguments.check_output(output, overwrite)
     models = [parameters.rebuild("model", table | {"alpha": value}) for value in alpha]
     from sgdmft.statics import equilibrium
 
@@ -55,7 +55,7 @@ def statics(
         for name, result in _transitions(models[0], levels, norm).items():
             print(result)
             results[name] = result
-    call.save_tables(results, output, "sgdmft statics")
+    arguments.save_tables(results, output, "sgdmft statics")
     return 0
 
 

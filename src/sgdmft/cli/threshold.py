@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 
 from cyclopts import Parameter
 
-from sgdmft.cli import arguments as call
+from sgdmft.cli import arguments
 from sgdmft.errors import InvalidArgument
 from sgdmft.run import files, parameters
 
@@ -19,27 +19,27 @@ _Pair: TypeAlias = tuple[float, float] | None
 
 
 def threshold(
-    file: Annotated[Path | None, Parameter(help="TOML file of the call.")] = None,
+    file: Annotated[Path | None, Parameter(help="TOML file of the arguments.")] = None,
     /,
     *,
-    output: call.Output,
+    output: arguments.Output,
     batch_fractions: Annotated[
-        list[float] | None, call.several("One threshold for each b; 1 is the full batch.")
+        list[float] | None, arguments.several("One threshold for each b; 1 is the full batch.")
     ] = None,
-    alphas: Annotated[_Pair, call.flag("Where to look (default 0.5 to 5; linearized: to 4).")] = None,
-    magnetizations: Annotated[list[float] | None, call.several("One threshold for each start m(0).")] = None,
+    alphas: Annotated[_Pair, arguments.flag("Where to look (default 0.5 to 5; linearized: to 4).")] = None,
+    magnetizations: Annotated[list[float] | None, arguments.several("One threshold for each start m(0).")] = None,
     level: Annotated[float | None, Parameter(help="Level of Delta that counts as recovered (default 0.01).")] = None,
-    window: Annotated[_Pair, call.flag("Relaxation times to fit (default steps/100 to steps).")] = None,
-    points: Annotated[call.Whole, Parameter(help="Points in the window (default 14).")] = None,
+    window: Annotated[_Pair, arguments.flag("Relaxation times to fit (default steps/100 to steps).")] = None,
+    points: Annotated[arguments.Whole, Parameter(help="Points in the window (default 14).")] = None,
     confidence: Annotated[float | None, Parameter(help="Of the interval of alpha* (default 0.68).")] = None,
     linearized: Annotated[
-        bool, call.flag("No start: where an infinitesimal overlap grows, and where it decays.")
+        bool, arguments.flag("No start: where an infinitesimal overlap grows, and where it decays.")
     ] = False,
     tolerance: Annotated[float | None, Parameter(help="In alpha, with --linearized (default 0.02).")] = None,
-    no_cache: Annotated[bool, call.flag("Compute everything anew, keep nothing.")] = False,
-    overwrite: call.Overwrite = False,
-    quiet: call.Quiet = False,
-    flags: call.Flags = call.Flags(),  # noqa: B008 - immutable
+    no_cache: Annotated[bool, arguments.flag("Compute everything anew, keep nothing.")] = False,
+    overwrite: arguments.Overwrite = False,
+    quiet: arguments.Quiet = False,
+    flags: arguments.Flags = arguments.Flags(),  # noqa: B008 - immutable
 ) -> int:
     """Recovery thresholds: fit relaxation times by tau0 (alpha - alpha*)^(-nu), for several b and starts.
 
@@ -56,14 +56,14 @@ def threshold(
     """
     from sgdmft import plotting
 
-    given = call.read(file, flags, steps=5000, alpha=1.0)
+    given = arguments.read(file, flags, steps=5000, alpha=1.0)
     stated = dict(given.threshold)
     parameters.check_keys(stated, {*_FITTED, *_LINEARIZED, "linearized"}, "[threshold]")
     wanted = stated.pop("linearized", False)
     if not isinstance(wanted, bool):
         raise InvalidArgument(f"Entry `linearized` of [threshold] must be true or false, but is {wanted!r}.")
     if linearized := linearized or wanted:
-        given = call.read(file, flags, steps=16_384, alpha=1.0)
+        given = arguments.read(file, flags, steps=16_384, alpha=1.0)
     passed = {
         "batch_fractions": batch_fractions, "alphas": alphas, "magnetizations": magnetizations, "level": level,
         "window": window, "points": points, "confidence": confidence, "tolerance": tolerance,
@@ -78,10 +78,10 @@ def threshold(
         if not isinstance(options[name], (list, tuple)) or len(options[name]) != 2:
             raise InvalidArgument(f"The option `{name}` must hold two numbers, but is {options[name]!r}.")
         options[name] = tuple(options[name])
-    call.check_output(output, overwrite)
+    arguments.check_output(output, overwrite)
     if (image := output.with_suffix(".png")) == output:
         raise InvalidArgument(f"The output `{output}` is a netCDF file, with a picture beside it. Let it end in .nc.")
-    call.check_output(image, overwrite)
+    arguments.check_output(image, overwrite)
     fractions = options.pop("batch_fractions", None)
     algorithms = [given.algorithm] if fractions is None else [given.algorithm.at_fraction(b) for b in fractions]
     work = _linearize if linearized else _fit
@@ -93,7 +93,7 @@ def threshold(
     return 0
 
 
-def _fit(given: call.Call, algorithms: list[Any], options: Mapping[str, Any], quiet: bool) -> tuple[str, Any, Any]:
+def _fit(given: arguments.Call, algorithms: list[Any], options: Mapping[str, Any], quiet: bool) -> tuple[str, Any, Any]:
     """What to print, the table and the picture of fitted thresholds."""
     import sgdmft as sg
     from sgdmft import plotting
@@ -113,7 +113,7 @@ def _fit(given: call.Call, algorithms: list[Any], options: Mapping[str, Any], qu
 
 
 def _linearize(
-    given: call.Call, algorithms: list[Any], options: Mapping[str, Any], quiet: bool
+    given: arguments.Call, algorithms: list[Any], options: Mapping[str, Any], quiet: bool
 ) -> tuple[str, Any, Any]:
     """The same of the equations linearized in the overlap."""
     import sgdmft as sg

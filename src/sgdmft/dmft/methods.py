@@ -16,8 +16,7 @@ from sgdmft.dmft.causal import CausalRun
 from sgdmft.dmft.history import History, Layout
 from sgdmft.dmft.integrator import Integrator
 from sgdmft.dmft.run import Run
-from sgdmft.errors import InvalidArgument, TooLarge
-from sgdmft.problem.models import Start
+from sgdmft.errors import TooLarge
 from sgdmft.run.request import Request
 
 # Bytes per second that a step reads its operators at, measured on a server core of 2023; for estimates only.
@@ -148,11 +147,7 @@ def _begin(
     request: Request, method: Dense | Compressed, empty: Callable[[Layout, float], History], **settings: Any
 ) -> CausalRun:
     """A run by causal steps on an `empty` history."""
-    closure, start = closures.begin(request), request.start
-    if not isinstance(start, Start):
-        raise InvalidArgument(
-            f"The theory starts from a `Start(...)`, but `start` is {start!r}. Use it in a simulation."
-        )
+    closure, start = closures.begin(request), request.theory_start
     refuse_too_large(method.estimate(request), method.memory_limit)
     rates = request.algorithm.rates(request.steps)
     gain = 1.0 / max(rates.learning_rate.max(initial=0.0), 1e-300)

@@ -61,8 +61,9 @@ class Polynomial(Pointwise):
 
     def __init__(self, model: SelfEnergy) -> None:
         super().__init__(model)
-        assert model.polynomials is not None
-        self._polynomials = model.polynomials
+        table = model.polynomials
+        assert table is not None  # or it is `Pointwise`
+        self._polynomials = table
         if model.energy is None:
             self._polynomials[4] = np.nan
 
