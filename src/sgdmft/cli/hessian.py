@@ -53,10 +53,10 @@ def hessian(
         table.attrs.update(options)
     files.write_dataset(output, table)
     if not quiet:
-        names = [name for name in table.data_vars if name not in ("outlier_exact", "upper_edge")]
+        names = [name for name in table.data_vars if name not in ("outlier_known", "upper_edge")]
         print("step".rjust(9), *(str(name).replace("lowest_error", "±").rjust(18) for name in names))
         for i, time in enumerate(theory.two_time):
             print(f"{time:9d}", *(f"{float(table[name][i]):18.5g}" for name in names))
-        if not table["outlier_exact"].values[np.isfinite(table["outlier"].values)].all():
-            print("The outlier at t > 0 with m(t) > 0 is an approximation that neglects terms of order m.")
+        if not table["outlier_known"].values.all():
+            print("There is no number for the outlier at t > 0 with m(t) > 0: nan.")
     return 0

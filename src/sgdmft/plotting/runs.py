@@ -186,7 +186,7 @@ def spectrum(
         z = 0.5 * (low + high) - 0.5 * (high - low) * np.cos(np.linspace(0.0, np.pi, 300))
         panel.plot(z, expected.bulk.density(z), color=COLORS[0], lw=1.6)
     top = panel.get_ylim()[1]
-    for outlier in expected.outliers:
+    for outlier in expected.outliers or ():
         panel.annotate(
             "", (outlier.eigenvalue, 0.0), (outlier.eigenvalue, 0.22 * top),
             arrowprops={"arrowstyle": "->", "color": COLORS[2], "lw": 1.6},

@@ -30,8 +30,8 @@ def spectrum(trajectory: Trajectory, time: int) -> Spectrum:
     >>> import sgdmft as sg
     >>> theory = sg.solve(sg.GaussianLeastSquares(alpha=3.0), sg.SGD(0.1, 0.3), steps=30, start=sg.Start(magnetization=0.0))
     >>> now = spectrum(theory, 30)
-    >>> print(f"{now.bulk.lower_edge:.4f} {now.descent.eigenvalue:.4f} {now.descent.overlap:.4f} {now.descent.exact}")
-    -0.6285 -0.7750 0.4652 True
+    >>> print(f"{now.bulk.lower_edge:.4f} {now.descent.eigenvalue:.4f} {now.descent.overlap:.4f}")
+    -0.6285 -0.7750 0.4652
     """
     model, algorithm = trajectory.model, trajectory.algorithm
     if trajectory.kind != "theory" or not isinstance(model, GaussianLeastSquares) or algorithm is None:
@@ -53,12 +53,13 @@ def spectrum(trajectory: Trajectory, time: int) -> Spectrum:
     if not isinstance(model.labels, Teacher):
         return Spectrum(time=time, bulk=law, outliers=())
     f, w = model.covariance, law.gradient_variance
+    if m != 0.0 or float(f.derivative(0.0)) != 0.0:
+        return Spectrum(time=time, bulk=law, outliers=None)
     label = float(trajectory["label_response"][i])
     constant = model.alpha * (w - float(f.derivative(m, order=2)) * label) + decay
     block = np.array([constant, model.alpha * w, law.curvature_variance]).reshape(3, 1, 1)
     signal = np.array([math.sqrt(max(1.0 - m * m / q, 0.0))])
-    exact = m == 0.0 and float(f.derivative(0.0)) == 0.0
-    return Spectrum(time=time, bulk=law, outliers=off_bulk(law, block[0], block[1], block[2], signal, exact=exact))
+    return Spectrum(time=time, bulk=law, outliers=off_bulk(law, block[0], block[1], block[2], signal))
 
 
 def evolution(trajectory: Trajectory) -> xarray.Dataset:
@@ -67,8 +68,8 @@ def evolution(trajectory: Trajectory) -> xarray.Dataset:
     Returns
     -------
     xarray.Dataset over `saved_time`
-        loss, lower_edge, upper_edge, negative_fraction, outlier, outlier_overlap (NaN where there is none below the bulk),
-        outlier_exact.
+        loss, lower_edge, upper_edge, negative_fraction, outlier, outlier_overlap (NaN where there is none below the bulk, or where
+        it is not known: at t > 0 with m(t) > 0), outlier_known.
     """
     import xarray as xr
 
@@ -82,7 +83,7 @@ def evolution(trajectory: Trajectory) -> xarray.Dataset:
         "negative_fraction": [now.bulk.negative_fraction() for now in spectra],
         "outlier": [math.nan if outlier is None else outlier.eigenvalue for outlier in found],
         "outlier_overlap": [math.nan if outlier is None else outlier.overlap for outlier in found],
-        "outlier_exact": [outlier is not None and outlier.exact for outlier in found],
+        "outlier_known": [now.outliers is not None for now in spectra],
     }
     attributes = {
         name: trajectory.dataset.attrs[name] for name in ("model", "algorithm", "start", "version", "revision")

@@ -21,32 +21,36 @@ class Outlier:
     eigenvalue : float
     overlap : float
         Squared overlap of its unit eigenvector with the direction of the signal, x*/sqrt(N).
-    exact : bool
-        Whether equation (10.2) or (10.3) is exact for N -> infinity here, or an approximation.
     """
 
     eigenvalue: float
     overlap: float
-    exact: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spectrum:
-    """The Hessian at one time of a trajectory: its bulk, and the outliers known (ascending; at t > 0 the signal's only)."""
+    """The Hessian at one time of a trajectory: its bulk, and its outliers, ascending; None where they are not known."""
 
     time: int
     bulk: Bulk
-    outliers: tuple[Outlier, ...]
+    outliers: tuple[Outlier, ...] | None
 
     @property
     def descent(self) -> Outlier | None:
-        """The outlier below the bulk with the largest overlap with the signal: a way down towards it. None if none."""
+        """The outlier below the bulk with the largest overlap with the signal: a way down towards it.
+
+        None if there is none; one of NaN where the outliers are not known.
+        """
+        if self.outliers is None:
+            return Outlier(eigenvalue=math.nan, overlap=math.nan)
         below = [outlier for outlier in self.outliers if outlier.eigenvalue < self.bulk.lower_edge]
         return max(below, key=lambda outlier: outlier.overlap, default=None)
 
     @property
     def lowest(self) -> float:
-        """The lowest eigenvalue for N -> infinity."""
+        """The lowest eigenvalue for N -> infinity; NaN where the outliers are not known."""
+        if self.outliers is None:
+            return math.nan
         return min([self.bulk.lower_edge, *(outlier.eigenvalue for outlier in self.outliers)])
 
 
@@ -79,11 +83,11 @@ def start_spectrum(model: GaussianLeastSquares, start: Start | None = None, *, w
 
     law = bulk(model, norm=q, loss=0.5 * alpha * residual2, weight_decay=weight_decay)
     block = (alpha * constant + weight_decay * np.eye(2), alpha * weighted, alpha * curvature)
-    return Spectrum(time=0, bulk=law, outliers=off_bulk(law, *block, signal * teacher, exact=True))
+    return Spectrum(time=0, bulk=law, outliers=off_bulk(law, *block, signal * teacher))
 
 
 def off_bulk(
-    law: Bulk, constant: np.ndarray, gradient: np.ndarray, curvature: np.ndarray, signal: np.ndarray, *, exact: bool
+    law: Bulk, constant: np.ndarray, gradient: np.ndarray, curvature: np.ndarray, signal: np.ndarray
 ) -> tuple[Outlier, ...]:
     """Zeros of det K off the bulk, K(g) = z(g) - constant - gradient f' g/(1 - f' g) - curvature g.
 
@@ -109,7 +113,7 @@ def off_bulk(
             n = np.linalg.eigh(inverse(g))[1][:, i]
             slope = law.point(g, order=1) * np.eye(len(n)) - gradient * w / (1.0 - w * g) ** 2 - curvature
             overlap = float((signal @ n) ** 2 * law.point(g, order=1) / (n @ slope @ n))
-            found.append(Outlier(eigenvalue=float(law.point(g)), overlap=overlap, exact=exact))
+            found.append(Outlier(eigenvalue=float(law.point(g)), overlap=overlap))
     return tuple(sorted(found, key=lambda outlier: outlier.eigenvalue))
 
 
