@@ -284,3 +284,39 @@ def test_foreign_and_damaged_checkpoints_are_refused(tmp_path, always_report):
 def test_bad_input_is_named(make, message):
     with pytest.raises(InvalidArgument, match=message):
         make()
+
+
+def test_a_checkpoint_that_cannot_be_written_is_a_warning(tmp_path, always_report):
+    checkpoint = sg.Checkpoint(tmp_path / "gone" / "run.ckpt", seconds=0.0)
+    with pytest.warns(sg.errors.Unsaved, match="goes on without it"):
+        run = sg.solve(TALK, sg.SGD(0.1, 0.3), steps=300, checkpoint=checkpoint)
+    assert run.status is sg.Status.COMPLETED
+    np.testing.assert_array_equal(run.loss, sg.solve(TALK, sg.SGD(0.1, 0.3), steps=300).loss)
+
+
+@pytest.mark.parametrize("name", ["history_now", "record_count", "record_rows_count", "history_end", "history_panels"])
+@pytest.mark.parametrize("damage", ["missing", "large"])
+def test_a_state_out_of_range_is_refused(name, damage):
+    request = sg.Request(model=TALK, algorithm=sg.SGD(0.1, 0.3), steps=300)
+    run = sg.Compressed().begin(request)
+    run.advance(200)
+    state = run.state()
+    if damage == "missing":
+        del state[name]
+    elif name == "history_now":
+        state[name] = state[name].copy()
+        state[name]["coordinates"] = 10**9
+    else:
+        state[name] = state[name] + 10**9
+    with pytest.raises(sg.errors.DamagedFile, match="Delete it"):
+        sg.Compressed().begin(request).restore(state)
+
+
+def test_a_run_that_outgrows_its_memory_gives_what_it_has():
+    rough = sg.GradientDescent(lambda t: 0.1 if t % 2 else 0.05)
+    with pytest.raises(sg.errors.TooLarge) as caught:
+        sg.solve(TALK, rough, steps=3000, method=sg.Compressed(memory_limit=1e7), save=sg.Save(two_time=8))
+    part = caught.value.trajectory
+    assert 100 < part.time[-1] < 3000
+    whole = sg.solve(TALK, rough, steps=int(part.time[-1]), method=sg.Dense())
+    np.testing.assert_allclose(part.loss, whole.loss, rtol=1e-8, atol=1e-14)

@@ -8,7 +8,7 @@ import xarray as xr
 
 import sgdmft as sg
 from sgdmft.errors import DamagedFile, InvalidArgument
-from sgdmft.run import provenance
+from sgdmft.run import files, provenance
 
 
 def trajectory(model=None, algorithm=None, steps=5):
@@ -81,7 +81,7 @@ def test_damaged_files_are_refused(damage, tmp_path):
     elif damage == "empty":
         path.write_bytes(b"")
     elif damage == "foreign":
-        xr.Dataset({"a": ("x", [1.0])}).to_netcdf(path, engine="h5netcdf")
+        files.write_dataset(path, xr.Dataset({"a": ("x", [1.0])}))
     elif damage == "missing":
         path.unlink()
     else:
@@ -100,3 +100,25 @@ def test_a_run_is_finished_where_there_is_no_git(monkeypatch):
         assert provenance.provenance()["revision"] == "unknown"
     finally:
         provenance._fixed.cache_clear()
+
+
+def test_lists_and_long_texts_among_the_attributes_come_back(tmp_path):
+    run = trajectory()
+    run.dataset.attrs |= {"recovery_step": np.array([7]), "many": np.arange(20_000), "long": "α" * 70_000}
+    run.save(tmp_path / "run.nc")
+    xr.testing.assert_identical(sg.load(tmp_path / "run.nc").dataset, run.dataset)
+
+
+@pytest.mark.parametrize("entry", ["kind", "status", "time", "parameters", "order"])
+def test_a_missing_or_spoilt_entry_is_a_sentence(entry, tmp_path):
+    run = trajectory()
+    if entry == "time":
+        run.dataset.attrs |= {"time": "gone"}
+        content = run.dataset.drop_vars("time")
+    elif entry == "order":
+        content = run.dataset.assign_coords(time=run.dataset["time"].copy(data=run.time[::-1]))
+    else:
+        content = run.dataset.assign_attrs({entry: "{["})
+    files.write_dataset(tmp_path / "run.nc", content)
+    with pytest.raises(DamagedFile, match="no complete trajectory"):
+        sg.load(tmp_path / "run.nc")

@@ -17,7 +17,14 @@ class InvalidArgument(SgdmftError, ValueError):
 
 
 class TooLarge(SgdmftError, MemoryError):
-    """The run would need more memory than its stated limit."""
+    """More memory is needed than the stated limit; `trajectory` holds what a run computed before it, or None."""
+
+    def __init__(self, message: str, trajectory: Trajectory | None = None) -> None:
+        super().__init__(message)
+        self.trajectory = trajectory
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (*self.args, self.trajectory), self.__dict__
 
 
 class DamagedFile(SgdmftError, OSError):
@@ -49,3 +56,11 @@ class FitRefused(SgdmftError, ArithmeticError):
     def __init__(self, message: str, provisional: object = None) -> None:
         super().__init__(message)
         self.provisional = provisional
+
+
+class Unchecked(UserWarning):
+    """A file was read that has no digest to check it by."""
+
+
+class Unsaved(UserWarning):
+    """Something beside the result could not be written; the run goes on."""

@@ -9,6 +9,7 @@ import numpy as np
 from sgdmft._kernels import layout as names
 from sgdmft.dmft.integrator import Integrator
 from sgdmft.dmft.run import Run
+from sgdmft.errors import DamagedFile
 from sgdmft.problem.models import GaussianLeastSquares
 from sgdmft.run.request import Request
 from sgdmft.run.stability import stability_limit
@@ -20,7 +21,7 @@ _REASONS = {names.DIVERGED: Status.DIVERGED, names.RECOVERED: Status.RECOVERED}
 class Record:
     """What is kept of a run so far: one-time quantities at the recorded steps, rows at the saved times."""
 
-    ARRAYS = ("times", "values", "count", "saved", "rows_count")
+    ARRAYS = ("values", "count", "rows_count")
 
     def __init__(self, request: Request) -> None:
         save, steps = request.save, request.steps
@@ -93,8 +94,10 @@ class CausalRun(Run):
         t, end = self.t, min(target, self._record.next_saved() or target)
         if len(self._out) < end - t:
             self._out = np.zeros((end - t, 4))
-        taken = self.integrator.advance(end, self._out)
-        self._record.add(t, self._out[:taken])
+        try:
+            self.integrator.advance(end, self._out)
+        finally:
+            self._record.add(t, self._out[: self.t - t])
         self.status = _REASONS.get(self.integrator.reason, self.status)
 
     def _arrive(self) -> None:
@@ -142,8 +145,25 @@ class CausalRun(Run):
         def of(prefix: str) -> dict[str, np.ndarray]:
             return {name.removeprefix(prefix): table for name, table in arrays.items() if name.startswith(prefix)}
 
-        self.integrator.history = self.integrator.history.restored(of("history_"))
-        for name, value in of("record_").items():
-            setattr(self._record, name, int(value) if value.ndim == 0 else value)
-        self._record.rows = of("rows_")
+        fresh = Record(self.request)
+        try:
+            history, record, rows = self.integrator.history.restored(of("history_")), of("record_"), of("rows_")
+            counts = {name: int(record[name]) for name in ("count", "rows_count")}
+            nodes = history.phases * sum(panel.order for panel in history.panels)
+            inside = (
+                0 <= history.t <= self.request.steps
+                and history.n == nodes + history.t - history.leaf_start <= history.capacity
+                and np.all((history.end >= 1) & (history.end <= np.diff(history.row)))
+                and counts["count"] == np.searchsorted(fresh.times, history.t)
+                and counts["rows_count"] == np.searchsorted(fresh.saved, history.t, side="right")
+                and record["values"].shape == fresh.values.shape
+                and all(table.shape == (len(fresh.saved),) * table.ndim for table in rows.values())
+            )
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise DamagedFile(f"The checkpoint lacks or spoils an entry ({error}). Delete it to start anew.") from error
+        if not inside:
+            raise DamagedFile("The checkpoint has an entry that is out of range. Delete it to start anew.")
+        self.integrator.history, fresh.values, fresh.rows = history, record["values"], rows
+        fresh.count, fresh.rows_count = counts["count"], counts["rows_count"]
+        self._record = fresh
         self._arrive()

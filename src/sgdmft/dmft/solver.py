@@ -8,7 +8,7 @@ import time
 from sgdmft.algorithm.descent import Descent
 from sgdmft.dmft.dyson import Dyson
 from sgdmft.dmft.methods import Compressed, Dense, Estimate, Method
-from sgdmft.errors import InvalidArgument
+from sgdmft.errors import InvalidArgument, TooLarge
 from sgdmft.problem.models import Model, Start
 from sgdmft.problem.selfenergy import SelfEnergy
 from sgdmft.progress import Progress, reporter
@@ -59,7 +59,8 @@ def solve(
     strict : bool, default True
         Raise `Diverged` on divergence; with False return the trajectory with `Status.DIVERGED`.
     checkpoint : Checkpoint or None
-        Save the state of a long run on disk, and continue from it.
+        Save the state of a long run on disk, and continue from it. Where it cannot be written the run goes on, with the
+        warning `sgdmft.errors.Unsaved`.
     cancel : threading.Event or None
         When it is set, the run stops and returns what it has, with `Status.INTERRUPTED`; so it does on Ctrl-C.
 
@@ -70,7 +71,9 @@ def solve(
 
     Raises
     ------
-    InvalidArgument, TooLarge, Diverged, NotConverged
+    InvalidArgument, DamagedFile, NotConverged
+    Diverged, TooLarge
+        With what was computed before in `error.trajectory`.
 
     Examples
     --------
@@ -93,17 +96,22 @@ def solve(
     with reporter(progress, f"{type(method).__name__.lower()} theory") as report, interruptible(cancel) as stopped:
         while not run.ended and not stopped():
             began, t = time.perf_counter(), run.t
-            run.advance(steps_at_once)
+            try:
+                run.advance(steps_at_once)
+            except TooLarge as error:
+                if checkpoint:
+                    checkpoint.keep(key, run.state())
+                raise TooLarge(f"{error} What was computed is in `error.trajectory`.", run.trajectory()) from None
             if run.t - t == steps_at_once:  # a full chunk tells the speed
                 share = _CHUNK_SECONDS / max(time.perf_counter() - began, 1e-9)
                 steps_at_once = int(min(max(steps_at_once * min(max(share, 0.25), 2.0), 8), 65536))
             report.update(run.work, 1.0)
             if checkpoint and clock and clock.due():
-                checkpoint.write(key, run.state())
+                checkpoint.keep(key, run.state())
     if checkpoint and run.ended:
         checkpoint.remove()
     elif checkpoint:
-        checkpoint.write(key, run.state())
+        checkpoint.keep(key, run.state())
     if strict and run.status is Status.DIVERGED:
         raise run.divergence()
     return run.trajectory()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from sgdmft import _validation as check
-from sgdmft.errors import DamagedFile, InvalidArgument
-from sgdmft.run.files import replacing, reporting
+from sgdmft.errors import DamagedFile, InvalidArgument, Unsaved
+from sgdmft.run import files
 
-_FORMAT = "sgdmft checkpoint 2"
+_FORMAT = "sgdmft checkpoint 3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,16 @@ class Checkpoint:
         object.__setattr__(self, "seconds", check.number("seconds", self.seconds, at_least=0.0))
 
     def write(self, key: str, arrays: dict[str, Any]) -> None:
-        """Write whole or not at all, through a temporary file beside it."""
-        target = Path(self.path)
-        with reporting(f"The checkpoint `{target}`"), replacing(target) as part, part.open("wb") as file:
+        """Write whole or not at all."""
+        with files.replacing(self.path, sealed=True) as file:
             np.savez(file, format=np.array(_FORMAT), key=np.array(key), **arrays)
+
+    def keep(self, key: str, arrays: dict[str, Any]) -> None:
+        """`write`, or warn that it cannot be done."""
+        try:
+            self.write(key, arrays)
+        except InvalidArgument as error:
+            warnings.warn(f"{error} The run goes on without it.", Unsaved, stacklevel=3)
 
     def read(self, key: str) -> dict[str, np.ndarray] | None:
         """The state of the run that `key` describes, or None if there is no file.
@@ -50,19 +57,19 @@ class Checkpoint:
         InvalidArgument
             When it belongs to another run.
         """
-        target = Path(self.path)
-        if not target.exists():
+        if not self.exists():
             return None
-        try:
-            with np.load(target, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except Exception as error:  # numpy and zipfile raise many kinds on damaged files
-            raise DamagedFile(f"The checkpoint `{target}` is damaged ({error}). Delete it to start anew.") from error
-        if str(arrays.pop("format", "")) != _FORMAT:
-            raise DamagedFile(f"The file `{target}` is no `{_FORMAT}` file. Choose another path for the checkpoint.")
-        if str(arrays.pop("key")) != key:
+        with files.checked(self.path, remedy="Delete it to start anew.") as (file, sealed):
+            if not sealed:
+                raise DamagedFile(f"it is no `{_FORMAT}` file with a digest")
+            with np.load(file, allow_pickle=False) as content:
+                arrays = {name: content[name] for name in content.files}
+            stated = {name: str(arrays.pop(name, "")) for name in ("format", "key")}
+        if stated["format"] != _FORMAT:
+            raise DamagedFile(f"The file `{self.path}` is no `{_FORMAT}` file. Choose another path for the checkpoint.")
+        if stated["key"] != key:
             raise InvalidArgument(
-                f"The checkpoint `{target}` belongs to another run. Choose another path, or delete it to start anew."
+                f"The checkpoint `{self.path}` belongs to another run. Choose another path, or delete it to start anew."
             )
         return arrays
 
@@ -71,8 +78,15 @@ class Checkpoint:
         return Path(self.path).exists()
 
     def remove(self) -> None:
-        """Delete the file of a finished run."""
-        Path(self.path).unlink(missing_ok=True)
+        """Delete the file of a finished run, or warn that it cannot be done."""
+        try:
+            files.remove(self.path)
+        except OSError as error:
+            warnings.warn(
+                f"The checkpoint `{self.path}` of the finished run cannot be deleted ({error.strerror or error}). Delete it.",
+                Unsaved,
+                stacklevel=3,
+            )
 
 
 class Clock:

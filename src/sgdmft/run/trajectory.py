@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sgdmft.errors import DamagedFile, InvalidArgument
+from sgdmft.errors import DamagedFile, InvalidArgument, TooLarge
 from sgdmft.problem.models import Linearized
 from sgdmft.run import parameters
-from sgdmft.run.files import reporting, write_dataset
+from sgdmft.run.files import read_dataset, write_dataset
 from sgdmft.run.provenance import provenance
 
 if TYPE_CHECKING:
@@ -226,10 +226,18 @@ class Trajectory:
             raise InvalidArgument(
                 f"The file `{target}` exists already. Choose another name, or pass `overwrite=True` to replace it."
             )
-        dataset = self.dataset.drop_attrs(deep=False).assign_attrs(self.dataset.attrs)
-        dataset["parameters"] = dataset.attrs.pop("parameters", "{}")  # an attribute in HDF5 holds 64 kB at most
-        with reporting(f"The file `{target}`"):
-            write_dataset(target, dataset)
+        # An attribute of netCDF holds 64 kB, and a list of one number is no list there.
+        moved = {
+            name: value
+            for name, value in self.dataset.attrs.items()
+            if name == "parameters" or np.ndim(value) or (isinstance(value, str) and len(value) > 10_000)
+        }
+        kept = {name: value for name, value in self.dataset.attrs.items() if name not in moved}
+        dataset = self.dataset.drop_attrs(deep=False).assign_attrs(kept)
+        for name, value in moved.items():
+            axes = tuple(f"{name}_{axis}" for axis in range(np.ndim(value)))
+            dataset[name] = _Variable(axes, value, {"role": "attribute"})
+        write_dataset(target, dataset)
 
     def plot(self, axes: Any = None) -> Any:
         """Loss, magnetization and distance against time, as far as known, on matplotlib axes; returns the axes."""
@@ -261,33 +269,45 @@ class Trajectory:
         return self.dataset._repr_html_()
 
 
-def load(path: str | os.PathLike[str]) -> Trajectory:
+def load(path: str | os.PathLike[str], *, memory_limit: float = 1e9) -> Trajectory:
     """Read a trajectory that `Trajectory.save` wrote.
+
+    A file without digest, of an earlier version or rewritten by another program, is read with the warning
+    `sgdmft.errors.Unchecked`.
 
     Raises
     ------
     DamagedFile
         When the file is missing, damaged, or not a trajectory.
+    TooLarge
+        When it unfolds to more than `memory_limit` bytes, and to more than twice its size on disk.
     """
-    import xarray as xr
-
-    target = Path(path)
-    if not target.is_file():
-        raise DamagedFile(f"There is no file `{target}`.")
-    try:
-        with xr.open_dataset(target, engine="h5netcdf") as file:
-            dataset = file.load()
-    except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more on damaged files
-        raise DamagedFile(
-            f"The file `{target}` is damaged or no netCDF file ({error}). Compute it again, or restore it from a copy."
-        ) from error
+    dataset = read_dataset(path, memory_limit=memory_limit)
     if dataset.attrs.get("format") != _FORMAT:
-        raise DamagedFile(
-            f"The file `{target}` is no `{_FORMAT}` file; its format says {dataset.attrs.get('format')!r}."
-        )
-    text = str(dataset["parameters"].values) if "parameters" in dataset else "{}"
-    dataset = dataset.drop_vars("parameters", errors="ignore").assign_attrs(parameters=text)
-    return Trajectory(dataset, **parameters.from_json(text))
+        raise DamagedFile(f"The file `{path}` is no `{_FORMAT}` file; its format says {dataset.attrs.get('format')!r}.")
+    moved = {
+        str(name): entry.values if entry.ndim else entry.item()
+        for name, entry in dataset.variables.items()
+        if entry.attrs.get("role") == "attribute" or name == "parameters"
+    }
+    dataset = dataset.drop_vars(moved).assign_attrs(moved)
+    try:
+        return _checked(Trajectory(dataset, **parameters.from_json(dataset.attrs.get("parameters", "{}"))))
+    except TooLarge:
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise DamagedFile(f"The file `{path}` is no complete trajectory ({what}). Compute it again.") from error
+
+
+def _checked(run: Trajectory) -> Trajectory:
+    """The trajectory, if it has what every trajectory has."""
+    times = (run.time, run.two_time)
+    if run.kind not in ("theory", "simulation") or run.time_unit not in _UNITS or run.status not in Status:
+        raise ValueError(f"it is a {run.kind} in {run.time_unit}")
+    if not all(axis.ndim == 1 and np.all(np.diff(axis) > 0) for axis in times):
+        raise ValueError("its times do not ascend")
+    return run
 
 
 def time_unit(*runs: Trajectory) -> str:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import platformdirs
 
 from sgdmft import __version__
-from sgdmft.errors import InvalidArgument
-from sgdmft.run import parameters
-from sgdmft.run.files import replacing, reporting
+from sgdmft.errors import DamagedFile, InvalidArgument
+from sgdmft.run import files, parameters
 
 #: Raise it with every change of the solver that moves kept results by more than their accuracy, 1e-6 of a time or of log
 #: mu: results of an earlier revision are then computed anew. A test holds results to those of the present revision.
@@ -62,8 +62,8 @@ class Store:
             return None
         path, described = self._place(key)
         try:
-            entry = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            entry = json.loads(files.read(path))
+        except (DamagedFile, ValueError, RecursionError):
             return None
         good = isinstance(entry, dict) and entry.get("parameters") == described
         return entry.get("result") if good else None
@@ -80,9 +80,9 @@ class Store:
             return
         path, described = self._place(key)
         remedy = "Set the environment variable SGDMFT_CACHE to a folder that you may write to, or pass `cache=False`."
-        with reporting(f"The cache `{self.folder}`", remedy), replacing(path) as part:
+        with suppress(OSError):  # said by the write
             path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps({"parameters": described, "result": result}), encoding="utf-8")
+        files.write(path, json.dumps({"parameters": described, "result": result}), sealed=True, remedy=remedy)
 
     def _place(self, key: Key) -> tuple[Path, Any]:
         """The file of a result, and its parameters in full; `InvalidArgument` where one of them has no text form."""
