@@ -26,7 +26,8 @@ At later times, if m(t) = 0 and f'(0) = 0, nothing in the dynamics but the label
 
     M_pp(g) = z(g) - 1/g - alpha f''(0) l(t),    l(t) the response of r(t) to its label, `label_response`,          (10.3)
 
-exactly: a spike -alpha f''(0) l(t). With m(t) > 0 and t > 0 no number is given: `outliers` is None. Outliers along past points of the trajectory, and those inside a gap of
+exactly: a spike -alpha f''(0) l(t). With m(t) > 0 and t > 0 no number is given: `outliers` is None. Outliers along
+past points of the trajectory, and those inside a gap of
 the bulk, are not predicted. For a spherical descent this is the Hessian in the flat space around the sphere.
 """
 

@@ -68,8 +68,8 @@ def evolution(trajectory: Trajectory) -> xarray.Dataset:
     Returns
     -------
     xarray.Dataset over `saved_time`
-        loss, lower_edge, upper_edge, negative_fraction, outlier, outlier_overlap (NaN where there is none below the bulk, or where
-        it is not known: at t > 0 with m(t) > 0), outlier_known.
+        loss, lower_edge, upper_edge, negative_fraction, outlier, outlier_overlap (NaN where there is none below the bulk,
+        or where it is not known: at t > 0 with m(t) > 0), outlier_known.
     """
     import xarray as xr
 
