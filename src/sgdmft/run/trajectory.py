@@ -236,7 +236,7 @@ class Trajectory:
         dataset = self.dataset.drop_attrs(deep=False).assign_attrs(kept)
         for name, value in moved.items():
             axes = tuple(f"{name}_{axis}" for axis in range(np.ndim(value)))
-            dataset[name] = _Variable(axes, value, {"role": "attribute"})
+            dataset[name] = _Variable(axes, np.asarray(value), {"role": "attribute"})
         write_dataset(target, dataset)
 
     def plot(self, axes: Any = None) -> Any:
@@ -286,7 +286,7 @@ def load(path: str | os.PathLike[str], *, memory_limit: float = 1e9) -> Trajecto
     if dataset.attrs.get("format") != _FORMAT:
         raise DamagedFile(f"The file `{path}` is no `{_FORMAT}` file; its format says {dataset.attrs.get('format')!r}.")
     moved = {
-        str(name): entry.values if entry.ndim else entry.item()
+        str(name): entry.values if entry.ndim else entry.values.item()
         for name, entry in dataset.variables.items()
         if entry.attrs.get("role") == "attribute" or name == "parameters"
     }
