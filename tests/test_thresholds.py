@@ -11,6 +11,7 @@ import pytest
 import sgdmft as sg
 from sgdmft.analysis.thresholds import relaxation
 from sgdmft.errors import FitRefused, InvalidArgument
+from sgdmft.run import files
 
 MODEL = sg.GaussianLeastSquares(alpha=1.0)
 GD = sg.GradientDescent(learning_rate=0.1)
@@ -132,7 +133,7 @@ def test_a_set_token_stops_an_analysis_and_keeps_nothing_of_it(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             analysis()
     for file in tmp_path.rglob("*.json"):  # none but the short first runs of `growth`, and those whole
-        kept = json.loads(file.read_text())
+        kept = json.loads(files.read(file))
         assert kept["parameters"]["what"] == "growth"
         assert 2 ** (len(kept["result"]["log_growth"]) - 1) == kept["parameters"]["steps"] < 10**6
 
