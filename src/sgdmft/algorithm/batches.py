@@ -241,7 +241,7 @@ class Shuffled(_Epochs, Batches):
 
     def sampler(self, samples: int, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         while True:
-            yield from _partition(samples, self.batches_per_epoch, rng)
+            yield from _parts(rng.permutation(samples), self.batches_per_epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,9 +256,9 @@ class Cyclic(_Epochs, Batches):
         return np.where(np.mod(t - s, epoch) == 0, float(epoch), 0.0)
 
     def sampler(self, samples: int, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        batches = _partition(samples, self.batches_per_epoch, rng)
+        order = rng.permutation(samples)
         while True:
-            yield from batches
+            yield from _parts(order, self.batches_per_epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +334,7 @@ class OnePass(Batches):
         return np.zeros_like(s)
 
     def sampler(self, samples: int, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        yield from _partition(samples, self.steps, rng)
+        yield from _parts(rng.permutation(samples), self.steps)
 
     @classmethod
     def examples(cls) -> list[Self]:
@@ -349,6 +349,9 @@ class OnePass(Batches):
         Batches.check_run(self, steps)
 
 
-def _partition(samples: int, parts: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """A random partition of range(samples); the sizes differ by at most one."""
-    return [np.sort(part) for part in np.array_split(rng.permutation(samples), parts)]
+def _parts(order: np.ndarray, parts: int) -> Iterator[np.ndarray]:
+    """A permutation cut into parts, one after the other; their sizes differ by at most one."""
+    size, larger = divmod(len(order), parts)
+    for part in range(parts):
+        first = part * size + min(part, larger)
+        yield np.sort(order[first : first + size + (part < larger)])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from sgdmft import _validation as check
+from sgdmft import _memory, _validation as check
 from sgdmft.dmft import closures
 from sgdmft.dmft.causal import CausalRun
 from sgdmft.dmft.history import History, Layout
@@ -34,7 +34,7 @@ class Estimate:
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.method}, {self.steps} steps: {_bytes(self.memory)} of memory, about {self.seconds:.2g} s"
+        return f"{self.method}, {self.steps} steps: {_memory.size(self.memory)} of memory, about {self.seconds:.2g} s"
 
 
 class Method(Protocol):
@@ -70,7 +70,7 @@ class Dense:
     def estimate(self, request: Request) -> Estimate:
         T = request.steps
         operators = 6 if request.save.replicas > 1 else 4
-        memory = 4.0 * operators * T * (T + 8.0) + _output(request)
+        memory = 4.0 * operators * T * (T + 8.0) + _output(request, self.memory_limit)
         seconds = operators * 4 / 3 * T**3 / _SPEED_DENSE + _STEP_DENSE * T
         return Estimate(method="Dense", steps=T, memory=memory, seconds=seconds)
 
@@ -121,21 +121,28 @@ class Compressed:
         operators = 6 if request.save.replicas > 1 else 4
         p, phases = self._order, request.algorithm.batches.phases
         n = min(float(T), 2.2 * p * phases * max(1.0, math.log2(max(T / (p * phases), 2.0))))
-        memory = 4 * operators * 5.0 * n * n + _output(request)
+        capacity = self._capacity(request)
+        began = 8.0 * operators * capacity * (capacity / 2 + (p + 12.0) * phases) + 8.0 * (p + 4.0) * phases * (
+            capacity + 4 * p + 20.0
+        )
+        memory = max(4 * operators * 5.0 * n * n, began) + _output(request, self.memory_limit)
         seconds = T * (operators * 4.0 * n * n / _SPEED_CACHE + _STEP_COMPRESSED)
         return Estimate(method="Compressed", steps=request.steps, memory=memory, seconds=seconds)
 
     def begin(self, request: Request) -> CausalRun:
         """The run at t = 0."""
-        phases = request.algorithm.batches.phases
-        leaves = math.ceil(max(request.steps, 1) / (self._order * phases))
-        capacity = min(24, leaves) * self._order * phases
+        phases, capacity = request.algorithm.batches.phases, self._capacity(request)
         settings = {name: getattr(self, name) for name in ("tolerance", "separation", "memory_limit")}
 
         def empty(layout: Layout, gain: float) -> History:
             return History.with_panels(capacity, layout, gain, order=self._order, phases=phases)
 
         return _begin(request, self, empty, **settings)
+
+    def _capacity(self, request: Request) -> int:
+        """Coordinates that there is room for at first."""
+        leaf = self._order * request.algorithm.batches.phases
+        return min(24, math.ceil(max(request.steps, 1) / leaf)) * leaf
 
     @property
     def _order(self) -> int:
@@ -172,20 +179,13 @@ def refuse_too_large(estimate: Estimate, limit: float) -> None:
             else "Thin the output by `Save(every=...)`, take fewer steps,"
         )
         raise TooLarge(
-            f"The run needs about {_bytes(estimate.memory)} of memory ({estimate.method}, {estimate.steps} steps), above the "
-            f"limit of {_bytes(limit)}. {remedy} or raise `memory_limit`."
+            f"The run needs about {_memory.size(estimate.memory)} of memory ({estimate.method}, {estimate.steps} steps), "
+            f"above the limit of {_memory.size(limit)}. {remedy} or raise `memory_limit`."
         )
 
 
-def _output(request: Request) -> float:
+def _output(request: Request, limit: float) -> float:
     """What is kept: one-time quantities, and rows at the saved times."""
-    saved = len(request.save.two_times(request.steps))
+    with _memory.within(limit):
+        saved = len(request.save.two_times(request.steps))
     return 8.0 * (9 * (request.steps / request.save.every + 1) + 8 * saved**2)
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return ""

@@ -20,9 +20,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sgdmft import _validation as check
+from sgdmft import _memory, _validation as check
 from sgdmft.errors import InvalidArgument
 
+#: Bytes of the coefficients of a covariance, which every evaluation runs through.
+_COEFFICIENTS = 1e6
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -67,6 +69,7 @@ class Covariance:
                 "nothing in it depends on the weights."
             )
         degree = max(p for p, value in table.items() if value > 0)
+        _memory.ask(8.0 * degree, f"A covariance of degree {degree}", "Lower the power", limit=_COEFFICIENTS)
         object.__setattr__(self, "coefficients", tuple(table.get(p, 0.0) for p in range(degree + 1)))
 
     @property

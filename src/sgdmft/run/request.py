@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdmft import _validation as check
+from sgdmft import _memory, _validation as check
 from sgdmft.algorithm.batches import FullBatch
 from sgdmft.algorithm.descent import Descent
 from sgdmft.errors import InvalidArgument
@@ -90,16 +90,30 @@ class Save:
             )
 
     def two_times(self, steps: int) -> np.ndarray:
-        """The saved times of a run of that many steps, ascending, shape (n,)."""
+        """The saved times of a run of that many steps, ascending, shape (n,).
+
+        Raises
+        ------
+        TooLarge
+        """
+        if not isinstance(self.two_time, tuple):
+            count = min(int(self.two_time), (steps + 2.0) * np.log(steps + 2.0))  # type: ignore[arg-type]
+            _memory.ask(32.0 * count, f"The grid of {self.two_time} saved times", "Lower `Save(two_time=...)`")
         if isinstance(self.two_time, tuple):
             times = np.array([t for t in self.two_time if t <= steps], dtype=np.int64)
         else:
-            grid = np.expm1(np.linspace(0.0, np.log1p(steps), int(self.two_time)))  # type: ignore[arg-type]
-            times = np.round(grid).astype(np.int64)
+            count = int(self.two_time)  # type: ignore[arg-type]
+            if count > 1 + (steps + 2) * np.log(steps + 2):  # then no two neighbours are a step apart
+                times = np.arange(steps + 1)
+            else:
+                grid = np.expm1(np.linspace(0.0, np.log1p(steps), count))
+                times = np.round(grid).astype(np.int64)
         return np.union1d(times, np.array(self.response, dtype=np.int64))
 
     def recorded(self, steps: int) -> np.ndarray:
         """The steps at which one-time quantities are kept, ascending."""
+        what = f"Every `every={self.every}` of {steps} steps, kept,"
+        _memory.ask(16.0 * (steps / self.every), what, "Thin the output by `Save(every=...)`, or take fewer steps")
         times = np.arange(0, steps + 1, self.every)
         return times if times[-1] == steps else np.append(times, steps)
 

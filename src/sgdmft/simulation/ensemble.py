@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sgdmft import _validation as check
+from sgdmft import _memory, _validation as check
 from sgdmft.algorithm.descent import Descent
 from sgdmft.errors import Diverged, TooLarge
 from sgdmft.problem.models import GaussianLeastSquares, Start
@@ -108,8 +108,10 @@ def simulate(
     if kind == np.float32:
         remedy = "It cannot resolve small kicks: use `dtype='float64'`."
         request.refuse_beyond("A simulation in float32", set(Feature) - {Feature.KICKS}, remedy)
-    plan = Plan(request=request, seed=seed, norm_limit=check.number("norm_limit", norm_limit, above=0.0))
-    workers = _workers(needs, size, samples, workers, check.number("memory_limit", memory_limit, above=0.0), request)
+    norm_limit = check.number("norm_limit", norm_limit, above=0.0)
+    with _memory.within(check.number("memory_limit", memory_limit, above=0.0)):
+        workers = _workers(needs, size, samples, workers, memory_limit, request)
+    plan = Plan(request=request, seed=seed, norm_limit=norm_limit)
 
     records: dict[int, Record] = {}
 
@@ -177,8 +179,11 @@ def _collect(request: Request, records: dict[int, Record], interrupted: bool, at
 def _workers(needs: Needs, size: int, samples: int, workers: int | None, limit: float, request: Request) -> int:
     """How many samples run at a time; `TooLarge` where they do not fit."""
     save = request.save
-    saved, recorded = len(save.two_times(request.steps)), len(save.recorded(request.steps))
-    kept = samples * 8.0 * (save.replicas * saved * (size + saved) + 3 * recorded)
+    steps, saved = request.steps, len(save.two_times(request.steps))
+    functions = 1 + (save.replicas > 1) + bool(save.response)
+    recorded = steps / save.every + 1
+    kept = samples * 8.0 * (save.replicas * saved * size + (functions + 3) * saved**2 + 9 * recorded)
+    kept += 8.0 * (12 * recorded + 8 * steps)  # means and errors; rates and what else there is for every step
     fit = int(max(limit - kept, 0.0) // needs.bytes)
     most = max(min(cores(), fit), 1) if workers is None else check.integer("workers", workers, at_least=1)
     wanted = min(most, samples)

@@ -12,7 +12,6 @@ with independent standard normal couplings. The missing diagonal of p = 2 is a c
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -41,8 +40,12 @@ def data_size(model: GaussianLeastSquares, size: int) -> int:
 @data_needs.register
 def _(model: GaussianLeastSquares, size: int, copies: int, dtype: Any) -> Needs:
     count, itemsize = data_size(model, size), precision(dtype).itemsize
-    entries = sum(size * (size - 1) // 2 if p == 2 else size**p for p in model.covariance.powers)
-    return Needs(count, count * (entries + copies * (size + 1)) * itemsize)
+    powers = model.covariance.powers
+    entries = sum(size * (size - 1) // 2 if p == 2 else size**p for p in powers if p)
+    tensors = sum(size**p for p in powers if p >= 3)
+    while_made = 3 * max((_rows(count, size, p) * size**p for p in powers if p >= 3), default=0)
+    read = count * copies * (size + 1) + 3 * tensors
+    return Needs(count, (count * entries + max(read, while_made)) * itemsize)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +240,22 @@ def precision(dtype: Any) -> np.dtype:
     raise InvalidArgument(f"Argument `dtype` must be 'float64' or 'float32', but is {dtype!r}.")
 
 
+def _rows(count: int, size: int, order: int) -> int:
+    """Tensors that are symmetrized at a time, in some 4 MB."""
+    return min(count, 1 + 500_000 // size**order)
+
+
 def _symmetrize(couplings: np.ndarray, size: int, order: int) -> None:
-    """Average each tensor over the permutations of its indices, in place; the form is unchanged."""
-    permutations = list(itertools.permutations(range(1, order + 1)))
-    for first in range(0, len(couplings), 256):
-        tensors = couplings[first : first + 256].reshape((-1,) + (size,) * order)
-        mean = sum((tensors.transpose(0, *axes) for axes in permutations), np.zeros_like(tensors)) / len(permutations)
-        couplings[first : first + 256] = mean.reshape(len(mean), -1)
+    """Average each tensor over the permutations of its indices, in place; the form is unchanged.
+
+    The mean over those of k + 1 indices is that over the k + 1 exchanges of the last with one of them, after that of k.
+    """
+    rows = _rows(len(couplings), size, order)
+    for first in range(0, len(couplings), rows):
+        tensors = couplings[first : first + rows].reshape((-1,) + (size,) * order)
+        for last in range(2, order + 1):
+            total = tensors.copy()
+            for index in range(1, last):
+                total += tensors.swapaxes(index, last)
+            tensors = np.divide(total, last, out=total)
+        couplings[first : first + rows] = tensors.reshape(len(tensors), -1)
