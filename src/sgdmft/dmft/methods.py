@@ -119,7 +119,7 @@ class Compressed:
     def estimate(self, request: Request) -> Estimate:
         T = max(request.steps, 1)
         operators = 6 if request.save.replicas > 1 else 4
-        p, phases = self._order, request.algorithm.batches.phases
+        p, phases = self._leaf(request)
         n = min(float(T), 2.2 * p * phases * max(1.0, math.log2(max(T / (p * phases), 2.0))))
         capacity = self._capacity(request)
         began = 8.0 * operators * capacity * (capacity / 2 + (p + 12.0) * phases) + 8.0 * (p + 4.0) * phases * (
@@ -131,23 +131,24 @@ class Compressed:
 
     def begin(self, request: Request) -> CausalRun:
         """The run at t = 0."""
-        phases, capacity = request.algorithm.batches.phases, self._capacity(request)
+        (order, phases), capacity = self._leaf(request), self._capacity(request)
         settings = {name: getattr(self, name) for name in ("tolerance", "separation", "memory_limit")}
 
         def empty(layout: Layout, gain: float) -> History:
-            return History.with_panels(capacity, layout, gain, order=self._order, phases=phases)
+            return History.with_panels(capacity, layout, gain, order=order, phases=phases)
 
         return _begin(request, self, empty, **settings)
 
     def _capacity(self, request: Request) -> int:
         """Coordinates that there is room for at first."""
-        leaf = self._order * request.algorithm.batches.phases
+        leaf = math.prod(self._leaf(request))
         return min(24, math.ceil(max(request.steps, 1) / leaf)) * leaf
 
-    @property
-    def _order(self) -> int:
+    def _leaf(self, request: Request) -> tuple[int, int]:
+        """Order and phases of a leaf; one that the run never fills need not be larger."""
         assert self.order is not None  # the constructor saw to it
-        return self.order
+        phases = request.algorithm.batches.phases
+        return min(self.order, request.steps // phases + 2), phases
 
 
 def _begin(
