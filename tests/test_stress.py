@@ -54,11 +54,6 @@ def test_a_thousand_flipped_bits_are_refused_or_harmless(kind, tmp_path):
         assert kind == "toml" or answer == "100 refused, 0 equal"
 
 
-@pytest.mark.parametrize("kind", ["theory", "checkpoint"])
-def test_a_full_disk_is_a_sentence(kind, tmp_path):
-    assert stress.apart("fill", kind, tmp_path, 3000) == "sentence"
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", stress.KINDS)
 def test_a_disk_that_fills_anywhere_is_a_sentence(kind, tmp_path):
