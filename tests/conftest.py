@@ -57,6 +57,7 @@ def own_cache(tmp_path_factory):
     """Nothing is read from, or left in, the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SGDMFT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("COLUMNS", "200")  # messages are not broken, as wide as the terminal may be
         yield
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import sgdmft as sg
-from sgdmft import cli
+from sgdmft import cli, statics
 from sgdmft.errors import Diverged
 
 TOML = """
@@ -80,8 +80,10 @@ def test_help_lists_every_command_and_is_fast():
     assert {name for name in modules if name.startswith("sgdmft")} == {
         "sgdmft",
         "sgdmft.cli",
+        "sgdmft.cli.streams",
         "sgdmft._version",
         "sgdmft.errors",
+        "sgdmft.signals",
     }
     assert not modules & {"numpy", "scipy", "numba", "xarray", "matplotlib", "h5py", "pandas"}
     _, modules = modules_after(["solve", "--help"])  # the same look sees what a command imports
@@ -133,7 +135,7 @@ def refused(words, capsys):
     streams = capsys.readouterr()
     assert "Traceback" not in streams.err
     assert streams.out == ""
-    return " ".join(streams.err.replace("│", " ").split())
+    return " ".join(streams.err.replace("│", " ").replace('"--', "--").split())
 
 
 @pytest.mark.parametrize(
@@ -265,3 +267,39 @@ def test_no_table_is_made_of_interrupted_runs(words, run, tmp_path, monkeypatch,
     assert pressed.is_set()
     assert "interrupted" in capsys.readouterr().err
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_command_that_is_asked_to_end_saves_what_it_has(name, tmp_path, monkeypatch, capsys):
+    original, number = sg.solve, getattr(signal, name)
+    monkeypatch.setattr(
+        sg,
+        "solve",
+        lambda *args, **options: original(*args, **options | {"progress": lambda *_: os.kill(os.getpid(), number)}),
+    )
+    words = "solve --alpha 2 --learning-rate 0.1 --batch-fraction 0.3 --magnetization 0 --steps 5000 --quiet"
+    assert cli.main([*words.split(), "-o", str(tmp_path / "a.nc")]) == 128 + number
+    assert "interrupted" in capsys.readouterr().err
+    part = sg.load(tmp_path / "a.nc")
+    assert part.status is sg.Status.INTERRUPTED
+    assert 0 < part.time[-1] < 5000
+
+
+def test_a_command_without_runs_ends_in_a_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(statics, "spherical_capacity", lambda margin: os.kill(os.getpid(), signal.SIGTERM))
+    assert cli.main(["gardner"]) == 143
+    assert "interrupted by SIGTERM" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_every_divergence_has_the_same_code(tmp_path, capsys):
+    for name in ("solve", "hessian"):
+        words = f"{name} --alpha 2 --learning-rate 9 --batch-fraction 0.3 --magnetization 0.3 --steps 300 --quiet"
+        assert cli.main([*words.split(), "-o", str(tmp_path / name)]) == cli.DIVERGED
+    assert capsys.readouterr().err.count("Diverged") == 2
+
+
+def test_the_help_tells_the_exit_codes(capsys):
+    cli.main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(f"{code} {meaning}" in text for code, meaning in cli.EXIT_CODES.items())

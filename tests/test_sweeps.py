@@ -1,5 +1,6 @@
 """What many runs share: threads, the ways to stop them, and the store."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import sgdmft as sg
-from sgdmft import sweeps
+from sgdmft import signals, sweeps
 from sgdmft.errors import InvalidArgument, NotConverged
 from sgdmft.sweeps import Store, interruptible, on_threads, side_by_side, store, uninterrupted
 from sgdmft.sweeps.store import default_folder
@@ -265,3 +266,53 @@ def test_folder_of_the_cache(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(InvalidArgument, match="SGDMFT_CACHE"):
         Store(tmp_path / "file").put(key(1), {})
+
+
+# -- asked to end ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def forgotten():
+    """Signals that were heard are forgotten after the test."""
+    yield
+    with signals.raising():
+        pass
+
+
+@EVERY_RUN
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.usefixtures("forgotten")
+def test_a_run_that_is_asked_to_end_returns_what_it_has_and_no_other_begins(run, number):
+    def ask(done, total, label):
+        if done > BEGUN * total and not asked:
+            asked.append(os.kill(os.getpid(), number))
+
+    asked = []
+    assert run(progress=ask).status is sg.Status.INTERRUPTED
+    assert signal.getsignal(number) is signal.SIG_DFL
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side({1: (1, lambda progress, cancel: 1)})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_that_somebody_handles_are_left_alone(number):
+    seen = []
+    before = signal.signal(number, lambda number, frame: seen.append(number))
+    try:
+        with interruptible() as stopped:
+            os.kill(os.getpid(), number)
+            assert not stopped()
+    finally:
+        signal.signal(number, before)
+    assert seen == [number]
+
+
+def test_a_worker_of_a_pool_ends_at_once():
+    """By SIGTERM, as a pool that ends its workers waits until they are gone."""
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=RUNS["compressed"])
+    process.start()
+    time.sleep(0.2)
+    process.terminate()
+    process.join(10)
+    assert process.exitcode == -signal.SIGTERM

@@ -26,6 +26,7 @@ Whoever does the work writes
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -77,10 +78,14 @@ class Reporter:
 
 def reporter(progress: Progress, label: str) -> Reporter:
     """A context manager with `.update(done, total)` for the argument `progress` of a long function."""
-    if progress is True and sys.stderr.isatty():
+    if progress is not True:
+        return Reporter(progress or None, label)
+    if sys.stderr is None or sys.stderr.closed:
+        return Reporter(None, label)
+    if sys.stderr.isatty():
         bar = _Bar()
         return Reporter(bar.report, label, bar.close)
-    return Reporter(_lines() if progress is True else progress or None, label)
+    return Reporter(_lines(), label)
 
 
 class Parts:
@@ -156,6 +161,7 @@ def _lines() -> Callable[[float, float, str], None]:
         tenth = int(10 * done / total) if total > 0 else 0
         if tenth > printed:
             printed = tenth
-            print(f"{label}: {10 * tenth} %", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError, ValueError):  # a full disk, or nobody there: no reason to lose a run
+                print(f"{label}: {10 * tenth} %", file=sys.stderr, flush=True)
 
     return report

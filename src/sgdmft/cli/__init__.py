@@ -2,8 +2,7 @@
 
 To add a command: a module with one function (its docstring is the help), and one line in `_COMMANDS`.
 
-Exit codes: 0 done; 2 an error in what was asked; 3 the run diverged, 130 it was interrupted (the part of a trajectory
-that was computed is saved).
+The exit codes are those of `EXIT_CODES`, which the help prints.
 """
 
 from __future__ import annotations
@@ -13,8 +12,9 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from sgdmft import __version__
-from sgdmft.errors import SgdmftError
+from sgdmft import __version__, signals
+from sgdmft.cli import streams
+from sgdmft.errors import Diverged, SgdmftError
 
 #: Name -> one line for the list of commands; the module and its function have the same name, with underscores.
 _COMMANDS = {
@@ -30,7 +30,18 @@ _COMMANDS = {
     "compare-schemes": "All minibatch schemes at equal batch fraction and learning rate: figure, table, data.",
 }
 
-INVALID, DIVERGED, INTERRUPTED = 2, 3, 130
+INVALID, DIVERGED, INTERRUPTED, UNREAD = 2, 3, 130, 141
+EXIT_CODES = {
+    0: "done",
+    INVALID: "refused or failed, with the reason in a sentence",
+    DIVERGED: "the run diverged",
+    129: "asked to end by SIGHUP",
+    INTERRUPTED: "interrupted by Ctrl-C",
+    UNREAD: "the reader of the output went away",
+    143: "asked to end by SIGTERM",
+}
+_CODES = "Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items())
+_CODES += ". Where a run diverged or was ended, `solve`, `simulate`, `compare` and `aging` save what was computed."
 
 
 def build(used: str | None = None) -> App:
@@ -38,6 +49,7 @@ def build(used: str | None = None) -> App:
     app = App(
         name="sgdmft",
         help="Dynamical mean field theory of stochastic gradient descent on high-dimensional glassy landscapes.",
+        help_epilogue=_CODES,
         version=__version__,
         help_format="markdown",
         result_action="return_value",
@@ -53,14 +65,31 @@ def build(used: str | None = None) -> App:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     tokens = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments is None:
+        streams.mend()
+    with signals.raising():
+        try:
+            code = _run(tokens)
+            sys.stdout.flush()
+        except BrokenPipeError:  # as in `sgdmft ... | head`
+            streams.abandon()
+            return UNREAD
+        heard = signals.last()
+        return 128 + heard if code == INTERRUPTED and heard else code
+
+
+def _run(tokens: list[str]) -> int:
     try:
         result = build(tokens[0] if tokens else None)(tokens)
     except CycloptsError:  # printed by cyclopts, with the nearest match
         return INVALID
+    except Diverged as error:
+        print(f"sgdmft: {error}", file=sys.stderr)
+        return DIVERGED
     except SgdmftError as error:
         print(f"sgdmft: {error}", file=sys.stderr)
         return INVALID
     except KeyboardInterrupt:
-        print("sgdmft: interrupted.", file=sys.stderr)
+        print(f"sgdmft: interrupted{f' by {heard.name}' if (heard := signals.last()) else ''}.", file=sys.stderr)
         return INTERRUPTED
     return result if isinstance(result, int) else 0

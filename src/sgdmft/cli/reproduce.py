@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sgdmft.cli import arguments
+from sgdmft.cli import INTERRUPTED, INVALID, arguments
 
 
 def reproduce(
@@ -33,4 +33,4 @@ def reproduce(
     outcome = reports.write(folder, quick=quick, only=only, progress=not quiet)
     if not quiet:
         print(outcome)
-    return outcome.code
+    return INTERRUPTED if outcome.interrupted else INVALID if outcome.failed else 0

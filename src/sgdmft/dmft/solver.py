@@ -62,7 +62,8 @@ def solve(
         Save the state of a long run on disk, and continue from it. Where it cannot be written the run goes on, with the
         warning `sgdmft.errors.Unsaved`.
     cancel : threading.Event or None
-        When it is set, the run stops and returns what it has, with `Status.INTERRUPTED`; so it does on Ctrl-C.
+        When it is set, the run stops and returns what it has, with `Status.INTERRUPTED`; so it does on Ctrl-C, and on
+        SIGTERM or SIGHUP, after which every later run of the process stops at once (see `sgdmft.signals`).
 
     Returns
     -------

@@ -41,11 +41,6 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     interrupted: bool = False
 
-    @property
-    def code(self) -> int:
-        """Exit code of the command: 0, 2 when a section failed, 130 when interrupted."""
-        return 130 if self.interrupted else 2 if self.failed else 0
-
     def __str__(self) -> str:
         lines = [f"Report of {len(self.done)} sections: {self.folder / 'report.html'}"]
         lines += [f"Section `{name}` failed: {message}" for name, message in self.failed.items()]

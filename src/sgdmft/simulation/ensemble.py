@@ -67,7 +67,7 @@ def simulate(
     Other parameters
     ----------------
     cancel : threading.Event or None
-        When it is set, the run stops as on Ctrl-C.
+        When it is set, the run stops as on Ctrl-C, SIGTERM or SIGHUP.
     dtype : 'float64' or 'float32'
         Precision of couplings, values and gradients; the weights are kept in float64. Stated in the attributes.
     workers : int

@@ -6,18 +6,17 @@ What stops a run is an event that it is handed as its argument `cancel` and look
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
 from sgdmft.progress import Parts
 from sgdmft.run.trajectory import Status
+from sgdmft.signals import interruptible
 
 _Label = TypeVar("_Label")
 _Result = TypeVar("_Result")
@@ -29,27 +28,6 @@ def cores() -> int:
     if sys.version_info >= (3, 13):
         return os.process_cpu_count() or 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def interruptible(cancel: threading.Event | None = None) -> Iterator[Callable[[], bool]]:
-    """Whether to stop: `cancel` is set, or Ctrl-C was pressed, once; the second time it acts at once.
-
-    Ctrl-C is left alone in other threads than the main one, and where it is ignored or not handled by Python.
-    """
-    pressed = False
-
-    def press(number: int, frame: Any) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-
-    heeded = signal.getsignal(signal.SIGINT) not in (None, signal.SIG_IGN)
-    with ExitStack() as stack:
-        if heeded and threading.current_thread() is threading.main_thread():
-            stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, press))
-        yield lambda: pressed or (cancel is not None and cancel.is_set())
 
 
 def uninterrupted(result: _Result) -> _Result:
@@ -67,7 +45,7 @@ def on_threads(
     cancel: threading.Event | None = None,
     tell: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Call functions on threads; whether all have returned before `cancel` was set or Ctrl-C pressed.
+    """Call functions on threads; whether all have returned before `cancel` was set or a signal asked to end.
 
     This thread calls `tell` some ten times a second. However it ends, `stop` is set, at which those that run must return,
     and they have returned; the first error, of theirs or of `tell`, is raised after that.
@@ -108,9 +86,9 @@ def side_by_side(
     workers : int, default all cores
     cancel : threading.Event or None
 
-    When a job or `progress` fails, the other jobs are stopped, and the error is raised; on Ctrl-C or when `cancel` is set,
-    all are stopped and `KeyboardInterrupt` is raised, whatever they returned. A job that keeps what it computes by itself
-    must see that it is `uninterrupted`.
+    When a job or `progress` fails, the other jobs are stopped, and the error is raised; on Ctrl-C, SIGTERM, SIGHUP or
+    when `cancel` is set, all are stopped and `KeyboardInterrupt` is raised, whatever they returned. A job that keeps what
+    it computes by itself must see that it is `uninterrupted`.
 
     >>> side_by_side({"one": (1.0, lambda progress, cancel: 1), "two": (2.0, lambda progress, cancel: 2)})
     {'one': 1, 'two': 2}
