@@ -72,12 +72,14 @@ class Motion:
         from scipy.linalg import solve_triangular
 
         steps = len(Q) - 2
+        if steps == 0:
+            return 0.0
         C, norms = Q.correlation[2:, 2:], np.diagonal(Q.correlation)[2:]
         kick = Q.response[2:, 1:-1] / (self.scale[:steps] * self.rates.learning_rate[:steps])
         excess = np.log(norms / self.start.norm)
         step = solve_triangular(kick * C / norms[:, None], -0.5 * excess, lower=True)
         self.scale[:steps] *= np.exp(step)
-        return float(np.max(np.abs(excess), initial=0.0))
+        return float(np.max(np.abs(excess)))
 
     def _matrices(self, points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """`motion`, `force` and the covariance of `noise` of (6.8) on the first `points` points."""
