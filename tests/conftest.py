@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 import signal
-from pathlib import Path
 
 import hypothesis
 import pytest
@@ -14,16 +11,6 @@ import pytest
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("random", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("fixed")
-
-
-def drop_stale_cache(folder):
-    """Delete compiled code that is older than some source beside it: numba sees no change in a file that is called into."""
-    compiled = [path.stat().st_mtime for path in (folder / "__pycache__").glob("*.nbi")]
-    if compiled and max(path.stat().st_mtime for path in folder.glob("*.py")) > min(compiled):
-        shutil.rmtree(folder / "__pycache__", ignore_errors=True)
-
-
-drop_stale_cache(Path(importlib.util.find_spec("sgdmft").origin).parent / "_kernels")
 
 
 def runs_tools(paths, keyword, marks):

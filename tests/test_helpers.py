@@ -1,12 +1,10 @@
 """Each helper accepts what is right and rejects what is wrong."""
 
-import os
-
 import hypothesis
 import numpy as np
 import pytest
 
-from conftest import drop_stale_cache, runs_tools
+from conftest import runs_tools
 from helpers import assert_chance, assert_sharp, z_of_mean
 
 
@@ -40,22 +38,6 @@ def test_z_of_mean_treats_exact_entries():
     assert z[0] == 0
     assert np.isinf(z[1])
     assert z[2] == pytest.approx(1.0 / np.sqrt(4.0 / 3.0))
-
-
-def test_compiled_code_older_than_a_source_is_dropped(tmp_path):
-    cache = tmp_path / "__pycache__"
-    cache.mkdir()
-    for age, path in ((30, tmp_path / "a.py"), (20, cache / "a.nbi"), (10, cache / "b.nbi"), (40, tmp_path / "b.py")):
-        path.touch()
-        os.utime(path, (1e9 - age, 1e9 - age))
-    drop_stale_cache(tmp_path)
-    assert cache.exists()
-    os.utime(
-        tmp_path / "b.py", (1e9 - 15, 1e9 - 15)
-    )  # newer than a.nbi, which may hold code that was compiled from b.py
-    drop_stale_cache(tmp_path)
-    assert not cache.exists()
-    drop_stale_cache(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -279,8 +279,7 @@ def forgotten():
         pass
 
 
-@EVERY_RUN
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(("run", "number"), [(RUNS["compressed"], signal.SIGHUP), (RUNS["simulation"], signal.SIGTERM)])
 @pytest.mark.usefixtures("forgotten")
 def test_a_run_that_is_asked_to_end_returns_what_it_has_and_no_other_begins(run, number):
     def ask(done, total, label):
@@ -316,3 +315,14 @@ def test_a_worker_of_a_pool_ends_at_once():
     process.terminate()
     process.join(10)
     assert process.exitcode == -signal.SIGTERM
+
+
+def test_a_run_that_is_asked_to_end_leaves_a_checkpoint(forgotten, tmp_path):
+    checkpoint = sg.Checkpoint(tmp_path / "checkpoint")
+
+    def ask(done, total, label):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    part = RUNS["dense"](progress=ask, checkpoint=checkpoint)
+    assert part.status is sg.Status.INTERRUPTED
+    assert checkpoint.exists()

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from sgdmft._kernels.compiled import compiled
 
 # Floating-point freedom: sums may be reordered (SIMD), products fused; NaN and infinity keep their meaning.
 _FAST = {"reassoc", "contract", "nsz"}
-OPTIONS = {"cache": True, "nogil": True, "fastmath": _FAST, "error_model": "numpy", "no_cfunc_wrapper": True}
+OPTIONS = {"nogil": True, "fastmath": _FAST, "error_model": "numpy", "no_cfunc_wrapper": True}
 #: Of what only compiled code calls.
 INNER = {**OPTIONS, "no_cpython_wrapper": True}
 
@@ -112,38 +113,38 @@ class LeastSquares(NamedTuple):
     feedback: float
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def lines_of(table):
     return Lines(table[0], table[1], table[2], table[3])
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def sample_lines_of(table):
     return SampleLines(table[4], table[5], table[6])
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def memory_of(scratch):
     return Memory(scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5])
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def residuals_of(scratch):
     s = scratch[6:]
     return Residuals(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10], s[11])
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def rates_of(row):
     return Rates(row[0], row[1], row[2], row[3], row[4])
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def bounds_of(values):
     return Bounds(values[0], values[1], values[2])
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def least_squares_of(polynomials, constants):
     p = polynomials
     return LeastSquares(p[0], p[1], p[2], p[3], p[4], constants[0], constants[1], constants[2])

@@ -7,12 +7,12 @@ The matrices come from `sgdmft.dmft.gram`; which panels merge, and when, is deci
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sgdmft._kernels.compiled import compiled
 from sgdmft._kernels.layout import INNER, OPTIONS
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def truncation(
     operators, row, lines, read_operators, read_lines, n, recent, start, phases, points, tolerance, analysis, order, tails,
     worst,
@@ -63,7 +63,7 @@ def truncation(
     return r
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def _columns(source, target, length, start, phases, T, run):
     """Copy a row of `length` coordinates, the run at `start` replaced; zeros behind."""
     order, count = T.shape
@@ -85,7 +85,7 @@ def _columns(source, target, length, start, phases, T, run):
         target[s] = 0.0
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def _add(M, row, start, phases, factors, a, last, stop, target):
     """Add factors[a] times row a, and the three behind it up to row `last`, to `target`."""
     b, c, d = min(a + 1, last), min(a + 2, last), min(a + 3, last)
@@ -103,7 +103,7 @@ def _add(M, row, start, phases, factors, a, last, stop, target):
         target[s] += fa * one[s] + fb * two[s] + fc * three[s] + fd * four[s]
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def replace(operators, row, end, lines, n, start, phases, parts, T, weights, work, run):
     """Replace the run x of coordinates at `start` by T x, and so the operators M by T M T^T; returns the new n.
 

@@ -11,13 +11,14 @@ Notation
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-_OPTIONS = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+from sgdmft._kernels.compiled import compiled
+
+_OPTIONS = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
 
 
-@numba.njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def set_constant(constant, rows, mask, values, gradients):
     """Begin: values = constant of the sample, gradients = 0."""
     for c in range(mask.shape[0]):
@@ -27,7 +28,7 @@ def set_constant(constant, rows, mask, values, gradients):
                 gradients[c, q, :] = 0
 
 
-@numba.njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def add_linear(couplings, scale, rows, mask, points, values, gradients):
     """scale g.x, couplings g of shape (P, N)."""
     for q in range(rows.shape[0]):
@@ -42,7 +43,7 @@ def add_linear(couplings, scale, rows, mask, points, values, gradients):
                 values[c, q] += scale * total
 
 
-@numba.njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _four_rows(j, i, x, y):
     """y += (A + A^T) x for rows i .. i+3 of the strict lower triangle A, packed from j[0] on."""
     a, b, c, d = j[:i], j[i : 2 * i], j[2 * i + 1 : 3 * i + 1], j[3 * i + 3 : 4 * i + 3]
@@ -65,7 +66,7 @@ def _four_rows(j, i, x, y):
     y[i + 3] += s3 + d0 * x0 + d1 * x1 + d2 * x2
 
 
-@numba.njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _one_row(j, i, x, y):
     """y += (A + A^T) x for row i of the strict lower triangle A, held in j[:i]."""
     total = j.dtype.type(0)
@@ -75,7 +76,7 @@ def _one_row(j, i, x, y):
     y[i] += total
 
 
-@numba.njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def add_quadratic(couplings, scale, rows, mask, points, values, gradients):
     """scale sum_{k<i} A_ik x_i x_k, the strict lower triangle A packed row by row, shape (P, N (N - 1) / 2).
 
@@ -105,7 +106,7 @@ def add_quadratic(couplings, scale, rows, mask, points, values, gradients):
                 values[c, q] += scale * total / 2
 
 
-@numba.njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def add_tensor(couplings, order, scale, rows, mask, points, values, gradients):
     """scale sum T_{i..l} x_i .. x_l, a symmetric tensor T with `order` >= 3 indices, shape (P, N^order)."""
     copies, size = points.shape
@@ -137,7 +138,7 @@ def add_tensor(couplings, order, scale, rows, mask, points, values, gradients):
                 values[c, q] += scale * total
 
 
-@numba.njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def weighted_sum(u, gradients, force):
     """force[c, :] = sum_q u[c, q] gradients[c, q, :]; samples of weight 0 are not read."""
     force[:] = 0.0

@@ -20,8 +20,8 @@ and M^T a, from one reading (`both`). Loops write one array each: with more, the
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sgdmft._kernels.compiled import compiled
 from sgdmft._kernels.layout import (
     DIVERGED,
     DONE,
@@ -42,7 +42,7 @@ from sgdmft._kernels.layout import (
 C, R, L, G, C12, G12 = range(6)
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def both(matrix, row, end, n, x, a, product, transposed):
     """product[v] = sum_s M(v,s) x(s) and transposed[s] += sum_v a(v) M(v,s), from one reading of M (n rows)."""
     v = 0
@@ -70,7 +70,7 @@ def both(matrix, row, end, n, x, a, product, transposed):
         v += 1
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def _polynomial(coefficients, x, n, out):
     out[:n] = coefficients[-1]
     for power in range(len(coefficients) - 2, -1, -1):
@@ -78,7 +78,7 @@ def _polynomial(coefficients, x, n, out):
             out[s] = out[s] * x[s] + coefficients[power]
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def _value(coefficients, x):
     y = coefficients[-1]
     for power in range(len(coefficients) - 2, -1, -1):
@@ -86,7 +86,7 @@ def _value(coefficients, x):
     return y
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def _append(past, op, n, source):
     """Row n of an operator."""
     target = past.operators[op, past.row[n] : past.row[n + 1]]
@@ -98,7 +98,7 @@ def _append(past, op, n, source):
 # -- what every closure shares -----------------------------------------------------------------------------------------
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def move(past, lines, memory, now, n, rates, pull, feedback):
     """Time t becomes coordinate n; then m(t+1), C(t+1,.), R(t+1,.) eta and C(t+1,t+1), without projection.
 
@@ -139,7 +139,7 @@ def move(past, lines, memory, now, n, rates, pull, feedback):
     return drive
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def project(lines, now, n, sphere):
     """Projection of t + 1 onto the sphere, if there is one; returns the factor z."""
     if sphere <= 0.0:
@@ -154,7 +154,7 @@ def project(lines, now, n, sphere):
     return z
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def _arrive(now, n, bounds):
     """t + 1 is the current time; why the run has to end there, or DONE."""
     now.coordinates = n + 1
@@ -166,12 +166,12 @@ def _arrive(now, n, bounds):
     return DONE
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def _record(out, now, loss):
     out[0], out[1], out[2], out[3] = now.magnetization, now.norm, loss, now.replica_overlap
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def step(operators, row, end, lines, scratch, state, rates, pull, bounds):
     """One step under memory kernels that were filled into `scratch`; returns why the run ends, or DONE."""
     past, named, limits, now = Past(operators, row, end), lines_of(lines), bounds_of(bounds), state[0]
@@ -184,7 +184,7 @@ def step(operators, row, end, lines, scratch, state, rates, pull, bounds):
 # -- least squares -----------------------------------------------------------------------------------------------------
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def covariances(lines, samples, work, now, n, reselection, model):
     """Rows of the covariance K(t,.) of xi, of the kernel k(t,.) = f'(C) R eta and of k P; returns K(t,t)."""
     w, c_row, r_row, fm_hat = lines.weight, lines.correlation, lines.response, samples.teacher
@@ -206,7 +206,7 @@ def covariances(lines, samples, work, now, n, reselection, model):
     return _value(model.f, now.norm) + model.offset - 2.0 * fm
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def multipliers(lines, work, n, reselection):
     """Rows L(t,.) and G(t,.), s < t; returns sum_s L(t,s), the last term 1 included."""
     l_row, g_row, A, k_g, g_kp = work.multiplier, work.multipliers, work.driven, work.x1, work.x2
@@ -222,7 +222,7 @@ def multipliers(lines, work, n, reselection):
     return sum_l
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def least_squares(past, lines, samples, memory, work, now, n, reselection, batch_fraction, model, measure):
     """Row t of the memory kernels, of L and of G; returns kappa and the loss. With `measure` only the loss, and
     `work.multiplier` is L^T (k P).
@@ -260,7 +260,7 @@ def least_squares(past, lines, samples, memory, work, now, n, reselection, batch
     return alpha * _value(model.pull, now.magnetization) * sum_l, loss  # (4.8)
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def replicas(past, lines, samples, memory, work, now, n, eta, model, drive):
     """G12(t,.) = L K12 L^T and C12(t+1,.) of two runs with independent selections and noises, after `move`.
 
@@ -302,7 +302,7 @@ def replicas(past, lines, samples, memory, work, now, n, eta, model, drive):
     now.replica_overlap = c12
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def row_of_least_squares(
     operators, row, end, lines, scratch, state, reselection, batch_fraction, polynomials, constants
 ):
@@ -313,7 +313,7 @@ def row_of_least_squares(
     )  # fmt: skip
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def advance_least_squares(
     operators, row, end, lines, scratch, state, steps, reselections, rates, polynomials, constants, bounds, out, measure,
     pair,
@@ -352,7 +352,7 @@ def advance_least_squares(
 # -- polynomial self-energies --------------------------------------------------------------------------------------------
 
 
-@njit(**INNER)
+@compiled(**INNER)
 def self_energy(lines, memory, now, n, polynomials):
     """Row t of the memory kernels of Sigma = P(Q) + S o T(Q), (6.12); returns the pull and the energy.
 
@@ -375,7 +375,7 @@ def self_energy(lines, memory, now, n, polynomials):
     return -_value(polynomials[2], now.magnetization), energy
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def advance_self_energy(operators, row, end, lines, scratch, state, steps, rates, polynomials, bounds, out):
     """As `advance_least_squares`, under a polynomial self-energy."""
     past, named, memory, now = Past(operators, row, end), lines_of(lines), memory_of(scratch), state[0]

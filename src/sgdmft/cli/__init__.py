@@ -7,6 +7,7 @@ The exit codes are those of `EXIT_CODES`, which the help prints.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             code = _run(tokens)
             sys.stdout.flush()
-        except BrokenPipeError:  # as in `sgdmft ... | head`
+        except (BrokenPipeError, SystemExit):  # as in `sgdmft ... | head`; the second is raised by rich
             streams.abandon()
             return UNREAD
         heard = signals.last()
@@ -79,6 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(tokens: list[str]) -> int:
+    try:
+        os.getcwd()
+    except OSError:
+        print("sgdmft: the current folder has been deleted. Change to another one.", file=sys.stderr)
+        return INVALID
     try:
         result = build(tokens[0] if tokens else None)(tokens)
     except CycloptsError:  # printed by cyclopts, with the nearest match

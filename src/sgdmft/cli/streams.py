@@ -1,4 +1,4 @@
-"""Standard streams of a command: what it prints is no error, whether nobody reads it or its encoding lacks a letter."""
+"""What a command inherits: standard streams that nobody reads or whose encoding lacks a letter, settings for windows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ codecs.register_error("sgdmft", _in_ascii)
 
 
 def mend() -> None:
-    """Open what is closed to nowhere, and let letters be replaced that an encoding lacks."""
+    """Open what is closed to nowhere, and let letters be replaced that an encoding lacks.
+
+    Settings of what no command uses are dropped, as matplotlib and numba refuse wrong ones; and the debugging of one's own
+    compiled code.
+    """
+    for name in ("MPLBACKEND", "NUMBA_NUM_THREADS", "NUMBA_DISABLE_JIT"):
+        os.environ.pop(name, None)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = getattr(sys, name)
         if stream is None or stream.closed:

@@ -27,11 +27,12 @@ REVISION = 1
 Key: TypeAlias = Callable[[], dict[str, Any]]
 
 
-def default_folder() -> Path:
-    """The folder named by the environment variable SGDMFT_CACHE, else `sgdmft` in the user's cache folder."""
+def default_folder() -> Path | None:
+    """The folder named by the environment variable SGDMFT_CACHE, else `sgdmft` in the user's cache folder, if there is a home."""
     if chosen := os.environ.get("SGDMFT_CACHE"):
         return Path(chosen)
-    return platformdirs.user_cache_path("sgdmft", appauthor=False, opinion=False)
+    folder = platformdirs.user_cache_path("sgdmft", appauthor=False, opinion=False)
+    return folder if folder.is_absolute() else None
 
 
 class Store:
