@@ -30,9 +30,10 @@ def test_marchenko_pastur_and_semicircle_alone():
         np.testing.assert_allclose(law.density(z), density, rtol=1e-9)
         assert law.negative_fraction() == pytest.approx(0.0, abs=1e-12)
         assert law.fraction_below(1e9) == pytest.approx(1.0, abs=1e-9)
-    weak = Bulk(alpha=1.0, gradient_variance=1e-9, curvature_variance=2.0, shift=0.5)
-    np.testing.assert_allclose(weak.edges, [0.5 - 2 * np.sqrt(2.0), 0.5 + 2 * np.sqrt(2.0)], atol=1e-6)
-    assert weak.fraction_below(0.5) == pytest.approx(0.5, abs=1e-6)
+    for w in 10.0 ** np.arange(-16, -6):
+        weak = Bulk(alpha=1.0, gradient_variance=w, curvature_variance=2.0, shift=0.5)
+        np.testing.assert_allclose(weak.edges, [0.5 - 2 * np.sqrt(2.0), 0.5 + 2 * np.sqrt(2.0)], atol=1e-6)
+        assert weak.fraction_below(0.5) == pytest.approx(0.5, abs=1e-6)
 
 
 @settings(max_examples=25)

@@ -61,17 +61,25 @@ class Bulk:
 
     @property
     def critical(self) -> np.ndarray:
-        """g at the edges of the bulk, in the order of `edges`: real roots of g^2 (1 - w g)^2 dz/dg."""
+        """g at the edges of the bulk, in the order of `edges`: real roots of g^2 (1 - w g)^2 dz/dg.
+
+        One is negative and one in (0, 1/w); the two beyond 1/w, if any, are found by s = w g - 1, which may be tiny.
+        """
         a, w, v = self.alpha, self.gradient_variance, self.curvature_variance
         if v == 0.0:
             return np.array(
                 [1.0 / (w * (1.0 - math.sqrt(a))) if a != 1.0 else -math.inf, 1.0 / (w * (1.0 + math.sqrt(a)))]
             )
-        g = np.polynomial.Polynomial([0.0, 1.0])
-        roots = (g**2 * (v * (1.0 - w * g) ** 2 + a * w * w) - (1.0 - w * g) ** 2).roots()
-        real = roots[np.abs(roots.imag) < 1e-7 * np.abs(roots)].real
-        real = real[np.abs(1.0 - w * real) > 1e-12]
-        return real[np.argsort(self.point(real))]
+
+        def real(polynomial):
+            roots = polynomial.roots()
+            return roots[np.abs(roots.imag) < 1e-7 * np.abs(roots)].real
+
+        g = s = np.polynomial.Polynomial([0.0, 1.0])
+        outer = real(g**2 * (v * (1.0 - w * g) ** 2 + a * w * w) - (1.0 - w * g) ** 2)
+        beyond = real((1.0 + s) ** 2 * (v / w**2 * s**2 + a) - s**2)
+        edges = np.array([outer[outer < 0.0].max(), outer[outer > 0.0].min(), *(1.0 + beyond[beyond > 0.0]) / w])
+        return edges[np.argsort(self.point(edges))]
 
     @property
     def edges(self) -> np.ndarray:
