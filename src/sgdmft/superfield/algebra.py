@@ -206,8 +206,8 @@ class Superfield:
         Examples
         --------
         >>> Q = Superfield([[1.0, 0.5], [0.5, 1.0]], [[0.0, 0.0], [0.1, 0.0]])
-        >>> Q.apply(np.exp, np.exp).response[1, 0] == 0.1 * np.exp(0.5)
-        np.True_
+        >>> bool(Q.apply(np.exp, np.exp).response[1, 0] == 0.1 * np.exp(0.5))
+        True
         """
         if not self.strictly_causal:
             raise InvalidArgument(
