@@ -43,23 +43,29 @@ def test_functions_named_in_the_table_exist():
         assert hasattr(sg, name), name
 
 
-@pytest.mark.parametrize("code", [0, 7])
-def test_the_ci_runs_the_command_of_the_readme(code, tmp_path):
-    """`.ci/run` with a python3 that only writes down how it is called: the three steps, and the exit code of the last."""
-    calls, python = tmp_path / "calls", tmp_path / "bin" / "python3"
+@pytest.mark.parametrize(("code", "lowest"), [(0, 0), (7, 0), (0, 7)])
+def test_the_ci_runs_the_command_of_the_readme_and_then_the_lowest_versions(code, lowest, tmp_path):
+    """`.ci/run` with pythons that only write down how they are called: all steps, and the exit code of the first failure."""
+    calls, folder = tmp_path / "calls", tmp_path / "bin"
     for part in (".ci/run", "README.md"):
         (tmp_path / part).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / part, tmp_path / part)
-    python.parent.mkdir()
-    python.write_text(
-        f'#!/bin/sh\necho "$@" >> {calls}\n'
-        f'case "$*" in "-m venv .venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python;; "-m pytest") exit {code};; esac\n'
-    )
-    python.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+    folder.mkdir()
+    for name in ("python3", "python3.11"):
+        (folder / name).write_text(
+            f'#!/bin/sh\necho "$@" >> {calls}\n'
+            f'case "$*" in "-m venv "*) mkdir -p $3/bin; cp "$0" $3/bin/python;; "-m pytest") exit {code};; '
+            f'"-m pytest -m "*) exit {lowest};; esac\n'
+        )
+        (folder / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run([tmp_path / ".ci" / "run"], cwd="/", env=environment, capture_output=True, text=True)
-    assert done.returncode == code, done.stderr
-    assert calls.read_text().splitlines() == ["-m venv .venv", "-m pip install -e .[test]", "-m pytest"]
+    assert done.returncode == (code or lowest), done.stderr
+    first = ["-m venv .venv", "-m pip install -e .[test]", "-m pytest"]
+    constraints = ".venv-lowest/constraints.txt"
+    second = ["-m venv .venv-lowest", ".ci/lowest.py", f"-m pip install -q -e .[test] -c {constraints}"]
+    second.append("-m pytest -m not slow and not quality")
+    assert calls.read_text().splitlines() == (first if code else first + second)
 
 
 @pytest.mark.parametrize("command", re.findall(r"\.venv/bin/sgdmft (\w+)", README))
