@@ -186,9 +186,11 @@ def test_what_cannot_be_answered_is_refused():
     data = sg.simulate(model, sg.GradientDescent(0.1), steps=2, size=20, samples=2)
     with pytest.raises(sg.errors.InvalidArgument, match="Probe"):
         landscape.spectrum(data, 2)
-    at_overlap = landscape.spectrum(theory, 8)
-    assert at_overlap.outliers is None
-    assert np.isnan([at_overlap.lowest, at_overlap.descent.eigenvalue]).all()
+    long = sg.solve(model, sg.GradientDescent(0.1), steps=landscape.LONGEST + 1)
+    late = landscape.spectrum(long, landscape.LONGEST + 1)
+    assert late.outliers is None
+    assert np.isnan([late.lowest, late.descent.eigenvalue]).all()
+    assert not landscape.evolution(long)["outlier_known"][-1]
     with pytest.raises(sg.errors.InvalidArgument, match="Nothing was measured"):
         simulation.Probe().at(3)
 
@@ -206,3 +208,27 @@ def test_evolution_is_the_table_of_all_saved_times():
     assert float(table["outlier"][0]) == pytest.approx(-1.75)
     assert bool(table["outlier_known"].all())
     assert np.all(np.diff(table["loss"]) < 0)
+
+
+@pytest.mark.slow
+def test_lowest_eigenvalue_at_large_overlap_against_simulation():
+    """Where the outlier meets the bulk, and near the signal: fluctuations of the edge are those of Tracy and Widom."""
+    model, algorithm, start, size, samples = (
+        sg.GaussianLeastSquares(alpha=2.5),
+        sg.GradientDescent(0.1),
+        sg.Start(magnetization=0.3),
+        150,
+        16,
+    )
+    times = [10, 20, 25, 84]
+    theory = sg.solve(model, algorithm, steps=84, start=start, save=sg.Save(two_time=times))
+    probe = simulation.Probe(extremes=2)
+    save = sg.Save(two_time=times, observe=probe)
+    sg.simulate(model, algorithm, steps=84, start=start, size=size, samples=samples, save=save)
+    assert theory.magnetization[25] > 0.92
+    assert theory.magnetization[84] > 0.998
+    for t in times:
+        expected = landscape.spectrum(theory, t)
+        mean, error = probe.mean(t)
+        room = (expected.bulk.upper_edge - expected.bulk.lower_edge) / size
+        assert_chance((mean - expected.lowest) / np.hypot(error, room))

@@ -58,5 +58,5 @@ def hessian(
         for i, time in enumerate(theory.two_time):
             print(f"{time:9d}", *(f"{float(table[name][i]):18.5g}" for name in names))
         if not table["outlier_known"].values.all():
-            print("There is no number for the outlier at t > 0 with m(t) > 0: nan.")
+            print(f"No number is given for the outlier after step {landscape.LONGEST}: nan.")
     return 0

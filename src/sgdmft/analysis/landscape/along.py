@@ -1,24 +1,34 @@
-"""The Hessian along a solution of the theory: its bulk and the outlier towards the signal, equations (10.1) to (10.3)."""
+"""The Hessian along a solution of the theory: its bulk and its outliers, equations (10.1) to (10.5)."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgdmft.analysis.landscape.conditioned import path_of
 from sgdmft.analysis.landscape.law import bulk
-from sgdmft.analysis.landscape.outliers import Spectrum, off_bulk, start_spectrum
+from sgdmft.analysis.landscape.outliers import Spectrum, known_outliers
+from sgdmft.dmft import Dense, solve
 from sgdmft.errors import InvalidArgument
-from sgdmft.problem.models import GaussianLeastSquares, Teacher
+from sgdmft.problem.models import GaussianLeastSquares
+from sgdmft.run.request import Save
 from sgdmft.run.trajectory import Trajectory
 
 if TYPE_CHECKING:
     import xarray
 
 
+#: The outliers are found up to this step: their derivation needs every step before, and some t^3 operations.
+LONGEST = 400
+
+
 def spectrum(trajectory: Trajectory, time: int) -> Spectrum:
-    """The Hessian at one of the saved two-times of a solution of the theory, equations (10.1) to (10.3).
+    """The Hessian at one of the saved two-times of a solution of the theory, equations (10.1) to (10.5).
+
+    Later than step `LONGEST` only the bulk is given, and `outliers` is None.
 
     Raises
     ------
@@ -28,52 +38,26 @@ def spectrum(trajectory: Trajectory, time: int) -> Spectrum:
     Examples
     --------
     >>> import sgdmft as sg
-    >>> theory = sg.solve(sg.GaussianLeastSquares(alpha=3.0), sg.SGD(0.1, 0.3), steps=30, start=sg.Start(magnetization=0.0))
-    >>> now = spectrum(theory, 30)
+    >>> theory = sg.solve(sg.GaussianLeastSquares(alpha=3.0), sg.SGD(0.1, 0.3), steps=6, start=sg.Start(magnetization=0.3))
+    >>> now = spectrum(theory, 6)
     >>> print(f"{now.bulk.lower_edge:.4f} {now.descent.eigenvalue:.4f} {now.descent.overlap:.4f}")
-    -0.6285 -0.7750 0.4652
+    -0.5825 -0.7999 0.3779
     """
-    model, algorithm = trajectory.model, trajectory.algorithm
-    if trajectory.kind != "theory" or not isinstance(model, GaussianLeastSquares) or algorithm is None:
-        raise InvalidArgument(
-            "The spectrum needs a solution of the theory by `solve`; at a point of a simulation measure it by "
-            "`simulate(..., save=Save(observe=simulation.Probe()))`."
-        )
-    i, saved = int(np.searchsorted(trajectory.two_time, time)), trajectory.two_time
-    if i == len(saved) or saved[i] != time:
-        raise InvalidArgument(f"Step {time} is not among the saved times; keep it by `Save(two_time=[..., {time}])`.")
-    decay = _value_at(algorithm.weight_decay, time)
-    if time == 0:
-        return start_spectrum(model, trajectory.start, weight_decay=decay)
-    here = int(np.searchsorted(trajectory.time, time))
-    if here == len(trajectory.time) or trajectory.time[here] != time:
-        raise InvalidArgument(f"The loss is not recorded at step {time}; record it by `Save(every=...)`.")
-    m, q, loss = (float(trajectory[name][here]) for name in ("magnetization", "norm", "loss"))
-    law = bulk(model, norm=q, loss=loss, weight_decay=decay)
-    if not isinstance(model.labels, Teacher):
-        return Spectrum(time=time, bulk=law, outliers=())
-    f, w = model.covariance, law.gradient_variance
-    if m != 0.0 or float(f.derivative(0.0)) != 0.0:
-        return Spectrum(time=time, bulk=law, outliers=None)
-    label = float(trajectory["label_response"][i])
-    constant = model.alpha * (w - float(f.derivative(m, order=2)) * label) + decay
-    block = np.array([constant, model.alpha * w, law.curvature_variance]).reshape(3, 1, 1)
-    signal = np.array([math.sqrt(max(1.0 - m * m / q, 0.0))])
-    return Spectrum(time=time, bulk=law, outliers=off_bulk(law, block[0], block[1], block[2], signal))
+    return _spectra(trajectory, [time])[0]
 
 
 def evolution(trajectory: Trajectory) -> xarray.Dataset:
-    """Edges, negative fraction and signal outlier at all saved two-times of a solution of the theory.
+    """Edges, negative fraction and the outlier towards the signal at all saved two-times of a solution of the theory.
 
     Returns
     -------
     xarray.Dataset over `saved_time`
-        loss, lower_edge, upper_edge, negative_fraction, outlier, outlier_overlap (NaN where there is none below the bulk,
-        or where it is not known: at t > 0 with m(t) > 0), outlier_known.
+        loss, lower_edge, upper_edge, negative_fraction; outlier, outlier_overlap, outlier_error (NaN where none lies below
+        the bulk, or where it is not known), outlier_known (False after step `LONGEST`).
     """
     import xarray as xr
 
-    spectra = [spectrum(trajectory, int(time)) for time in trajectory.two_time]
+    spectra = _spectra(trajectory, [int(time) for time in trajectory.two_time])
     here = np.searchsorted(trajectory.time, trajectory.two_time)
     found = [now.descent for now in spectra]
     columns = {
@@ -83,6 +67,7 @@ def evolution(trajectory: Trajectory) -> xarray.Dataset:
         "negative_fraction": [now.bulk.negative_fraction() for now in spectra],
         "outlier": [math.nan if outlier is None else outlier.eigenvalue for outlier in found],
         "outlier_overlap": [math.nan if outlier is None else outlier.overlap for outlier in found],
+        "outlier_error": [math.nan if outlier is None else outlier.error for outlier in found],
         "outlier_known": [now.outliers is not None for now in spectra],
     }
     attributes = {
@@ -90,6 +75,37 @@ def evolution(trajectory: Trajectory) -> xarray.Dataset:
     }
     data = {name: ("saved_time", np.asarray(values)) for name, values in columns.items()}
     return xr.Dataset(data, {"saved_time": ("saved_time", trajectory.two_time, {"units": "steps"})}, attributes)
+
+
+def _spectra(trajectory: Trajectory, times: Sequence[int]) -> list[Spectrum]:
+    """The spectra at some of the saved two-times."""
+    model, algorithm = trajectory.model, trajectory.algorithm
+    if trajectory.kind != "theory" or not isinstance(model, GaussianLeastSquares) or algorithm is None:
+        raise InvalidArgument(
+            "The spectrum needs a solution of the theory by `solve`; at a point of a simulation measure it by "
+            "`simulate(..., save=Save(observe=simulation.Probe()))`."
+        )
+    for time in times:
+        if time not in trajectory.two_time:
+            raise InvalidArgument(
+                f"Step {time} is not among the saved times; keep it by `Save(two_time=[..., {time}])`."
+            )
+        if time not in trajectory.time:
+            raise InvalidArgument(f"The loss is not recorded at step {time}; record it by `Save(every=...)`.")
+    last = max((time for time in times if time <= LONGEST), default=0)
+    every = Save(two_time=range(last + 1))
+    run = solve(model, algorithm, steps=last, start=trajectory.start, save=every, method=Dense(), progress=False)
+    answer = []
+    for time in times:
+        norm, loss = (float(trajectory[name][np.searchsorted(trajectory.time, time)]) for name in ("norm", "loss"))
+        decay = _value_at(algorithm.weight_decay, time)
+        law, outliers, now = bulk(model, norm=norm, loss=loss, weight_decay=decay), None, slice(time + 1)
+        if time <= LONGEST:
+            C, R = run.correlation[now, now], run.response[now, now]
+            past = path_of(model, algorithm, C, R, run.magnetization[now])
+            outliers = known_outliers(model, law, past, decay)
+        answer.append(Spectrum(time=time, bulk=law, outliers=outliers))
+    return answer
 
 
 def _value_at(schedule: Any, time: int) -> float:

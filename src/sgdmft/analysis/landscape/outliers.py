@@ -1,15 +1,19 @@
-"""Eigenvalues of the Hessian off the bulk, and all of them at a random start, equation (10.2)."""
+"""Eigenvalues of the Hessian off the bulk, where det(z - M) of equation (10.2) vanishes."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from sgdmft.analysis.landscape.conditioned import Conditioned, Path, conditioned, path_of
 from sgdmft.analysis.landscape.law import Bulk, bulk
-from sgdmft.problem.models import GaussianLeastSquares, Start, Teacher
+from sgdmft.problem.models import GaussianLeastSquares, Start
+
+#: Squares of combinations of unit vectors below which they are left out, and the coarser limit that gives the error.
+RESOLUTIONS = 1e-12, 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +24,14 @@ class Outlier:
     ----------
     eigenvalue : float
     overlap : float
-        Squared overlap of its unit eigenvector with the direction of the signal, x*/sqrt(N).
+        Squared overlap of its unit eigenvector with the direction of the signal, x*/sqrt(N); 0 without a signal.
+    error : float
+        Numerical error of the eigenvalue: its change between two resolutions of nearly dependent directions of the path.
     """
 
     eigenvalue: float
     overlap: float
+    error: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +49,7 @@ class Spectrum:
         None if there is none; one of NaN where the outliers are not known.
         """
         if self.outliers is None:
-            return Outlier(eigenvalue=math.nan, overlap=math.nan)
+            return Outlier(eigenvalue=math.nan, overlap=math.nan, error=math.nan)
         below = [outlier for outlier in self.outliers if outlier.eigenvalue < self.bulk.lower_edge]
         return max(below, key=lambda outlier: outlier.overlap, default=None)
 
@@ -66,58 +73,43 @@ def start_spectrum(model: GaussianLeastSquares, start: Start | None = None, *, w
     -1.6667 0.2778
     """
     start = start or Start()
-    f, alpha, q, m = model.covariance, model.alpha, start.norm, start.magnetization
-    teacher = isinstance(model.labels, Teacher)
-    w, f2, f3 = (float(f.derivative(q, order=order)) for order in (1, 2, 3))
-    f1_signal, f2_signal = (float(f.derivative(m, order=order)) * teacher for order in (1, 2))
-    residual2 = _start_residual(model, m, q)
-
-    along = np.array([1.0, 0.0])
-    signal = np.array([m, math.sqrt(max(q - m * m, 0.0))]) / math.sqrt(q)
-    derivative = np.diag([w + q * f2, w])
-    s = math.sqrt(q) * w * along - f1_signal * signal
-    c = math.sqrt(q) * f2 / w * along
-    weighted = derivative + np.outer(c, s) + np.outer(s, c) + residual2 * np.outer(c, c)
-    constant = derivative + f2 * q * np.outer(along, along) - f2_signal * np.outer(signal, signal)
-    curvature = residual2 * np.diag([f2 + q * f3 - q * f2 * f2 / w, f2])
-
-    law = bulk(model, norm=q, loss=0.5 * alpha * residual2, weight_decay=weight_decay)
-    block = (alpha * constant + weight_decay * np.eye(2), alpha * weighted, alpha * curvature)
-    return Spectrum(time=0, bulk=law, outliers=off_bulk(law, *block, signal * teacher))
+    m, q = start.magnetization, start.norm
+    path = path_of(model, None, np.array([[q]]), np.zeros((1, 1)), np.array([m]))
+    law = bulk(model, norm=q, loss=0.5 * model.alpha * float(path.residuals[0, 0]), weight_decay=weight_decay)
+    return Spectrum(time=0, bulk=law, outliers=known_outliers(model, law, path, weight_decay))
 
 
-def off_bulk(
-    law: Bulk, constant: np.ndarray, gradient: np.ndarray, curvature: np.ndarray, signal: np.ndarray
-) -> tuple[Outlier, ...]:
-    """Zeros of det K off the bulk, K(g) = z(g) - constant - gradient f' g/(1 - f' g) - curvature g.
+def known_outliers(model: GaussianLeastSquares, law: Bulk, path: Path, weight_decay: float) -> tuple[Outlier, ...]:
+    """All outliers at the end of a path, each with its change between two resolutions of directions as its error."""
+    fine, coarse = (off_bulk(law, conditioned(model, path, weight_decay, limit)) for limit in RESOLUTIONS)
+    answer = []
+    for outlier in fine:
+        edge = law.lower_edge if outlier.eigenvalue < law.lower_edge else law.upper_edge
+        same = [edge, *(o.eigenvalue for o in coarse if (o.eigenvalue < edge) == (outlier.eigenvalue < edge))]
+        answer.append(replace(outlier, error=min(abs(value - outlier.eigenvalue) for value in same)))
+    return tuple(answer)
+
+
+def off_bulk(law: Bulk, block: Conditioned) -> tuple[Outlier, ...]:
+    """Zeros of det K off the bulk, K(g) = z(g) - M(g), ascending.
 
     K is the inverse of the resolvent's block, so each of its eigenvalues increases with z: below the bulk it has a zero
     if it is positive at the edge, above if negative there. With K n = 0, the overlap is (signal.n)^2/(n.dK/dz n).
     """
     from scipy.optimize import brentq
 
-    w = law.gradient_variance
-
     def inverse(g: float) -> np.ndarray:
-        return law.point(g) * np.eye(len(constant)) - constant - gradient * w * g / (1.0 - w * g) - curvature * g
+        return law.point(g) * np.eye(len(block.signal)) - block.inner(g)
 
     found = []
     for edge, sign in ((law.critical[0], -1.0), (law.critical[-1], 1.0)):
         if not (edge * sign > 0.0 and math.isfinite(edge)):  # without semicircle part: nothing lies below
             continue
-        far = 1e-9 * edge  # z -> -+ infinity, where K has the sign of z
-        for i in range(len(constant)):
-            if np.linalg.eigvalsh(inverse(edge))[i] * edge >= 0.0:
-                continue
-            g: Any = brentq(lambda g, i=i: g * np.linalg.eigvalsh(inverse(g))[i], far, edge, xtol=1e-300)
+        near, far = edge * (1.0 - 1e-9), 1e-9 * edge  # z -> -+ infinity, where K has the sign of z
+        for i in np.flatnonzero(np.linalg.eigvalsh(inverse(near)) * edge < 0.0):
+            g: Any = brentq(lambda g, i=i: g * np.linalg.eigvalsh(inverse(g))[i], far, near, xtol=1e-300)
             n = np.linalg.eigh(inverse(g))[1][:, i]
-            slope = law.point(g, order=1) * np.eye(len(n)) - gradient * w / (1.0 - w * g) ** 2 - curvature
-            overlap = float((signal @ n) ** 2 * law.point(g, order=1) / (n @ slope @ n))
-            found.append(Outlier(eigenvalue=float(law.point(g)), overlap=overlap))
+            slope = n @ (inverse(g * (1.0 + 1e-5)) - inverse(g * (1.0 - 1e-5))) @ n / (2e-5 * g)
+            overlap = float((block.signal @ n) ** 2 * law.point(g, order=1) / slope)
+            found.append(Outlier(eigenvalue=float(law.point(g)), overlap=overlap, error=0.0))
     return tuple(sorted(found, key=lambda outlier: outlier.eigenvalue))
-
-
-def _start_residual(model: GaussianLeastSquares, m: float, q: float) -> float:
-    """E r^2 at a random point."""
-    noise = model.labels.noise if isinstance(model.labels, Teacher) else 0.0
-    return 2.0 * float(model.generalization_error(m, q)) + noise

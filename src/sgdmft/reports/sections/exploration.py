@@ -74,7 +74,9 @@ def build(
     for name, run in runs.items():
         times = run.two_time[run.two_time > 0]
         times = times[np.unique(np.searchsorted(times, np.geomspace(1, times[-1], 60)))]
-        edges[name] = times, [landscape.spectrum(run, int(time)).bulk.lower_edge for time in times]
+        seen = np.searchsorted(run.time, times)
+        laws = [landscape.bulk(glass, norm=run.norm[i], loss=run.loss[i]) for i in seen]
+        edges[name] = times, [law.lower_edge for law in laws]
     plotting.lowest_eigenvalues(edges, axes=panels[0, -1], title=rf"$\alpha={alpha:g}$, no signal")
 
     return Section(
