@@ -22,6 +22,7 @@ from scipy.optimize import brentq
 import sgdmft as sg
 from helpers import assert_chance
 from sgdmft.analysis import landscape
+from sgdmft.analysis.landscape.conditioned import conditioned, path_of
 
 CASES = {
     "signal": (sg.GaussianLeastSquares(alpha=2.5), sg.Start(magnetization=0.0)),
@@ -161,3 +162,24 @@ def test_a_spike_on_the_bulk_has_the_stated_outlier_and_overlap():
     z = (np.mean(found, axis=0) - [now.descent.eigenvalue, now.descent.overlap]) / error
     assert_chance(z, freedom=draws - 1)
     assert abs(now.descent.eigenvalue - now.bulk.lower_edge) > 20 * error[0]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_block_at_the_start_in_closed_form(case):
+    """M(g) at a random start from Gaussian conditioning on h(x), h(x*) and the derivatives along x and x* alone."""
+    model, start = CASES[case]
+    f, q, m = model.covariance, start.norm, start.magnetization
+    w, f2, f3 = (float(f.derivative(q, order=order)) for order in (1, 2, 3))
+    teacher = isinstance(model.labels, sg.Teacher)
+    residual2 = f(q) + (f(1.0) - 2 * f(m) + model.labels.noise if teacher else model.labels.value**2)
+    along, signal = np.array([1.0, 0.0]), np.array([m, np.sqrt(q - m * m)]) / np.sqrt(q)
+    derivative = np.diag([w + q * f2, w])
+    s, c = np.sqrt(q) * w * along - teacher * f.derivative(m) * signal, np.sqrt(q) * f2 / w * along
+    weighted = derivative + np.outer(c, s) + np.outer(s, c) + residual2 * np.outer(c, c)
+    plane = derivative + f2 * q * np.outer(along, along) - teacher * f.derivative(m, 2) * np.outer(signal, signal)
+    curvature = residual2 * np.diag([f2 + q * f3 - q * f2 * f2 / w, f2])
+    path = path_of(model, None, np.array([[q]]), np.zeros((1, 1)), np.array([m]))
+    block = conditioned(model, path, 0.0, 1e-14)
+    for g in (-0.7, 0.05):
+        expected = model.alpha * (plane + weighted * w * g / (1.0 - w * g) + curvature * g)
+        np.testing.assert_allclose(np.linalg.eigvalsh(block.inner(g)), np.linalg.eigvalsh(expected), rtol=1e-9)

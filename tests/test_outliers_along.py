@@ -17,6 +17,7 @@ from scipy.linalg import eigh
 import sgdmft as sg
 from helpers import assert_chance
 from sgdmft.analysis import landscape
+from sgdmft.analysis.landscape.conditioned import path_of, slopes
 
 
 class Case(NamedTuple):
@@ -124,8 +125,26 @@ def judge(name: str, size: int, draws: int) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_slopes_of_the_loss_are_the_next_step(name):
+    """The gradient's products with the path and x* are what the theory's next step shows, momentum and decay taken off."""
+    case, t = CASES[name], CASES[name].time
+    later = solved(case._replace(time=t + 1))
+    now = slice(t + 1)
+    C, m = later.correlation, later.magnetization
+    path = path_of(case.model, case.algorithm, C[now, now], later.response[now, now], m[now])
+    force = case.model.alpha * slopes(case.model, path).forces[:, -1]
+    rates, moved = case.algorithm.rates(t + 1), np.append(C[t + 1, now] - C[t, now], m[t + 1] - m[t])
+    before = np.append(C[t, now] - C[t - 1, now], m[t] - m[t - 1])
+    decay = np.append(C[t, now], m[t]) * rates.weight_decay[t]
+    np.testing.assert_allclose(
+        moved, -rates.learning_rate[t] * (force + decay) + rates.momentum[t] * before, atol=1e-12
+    )
+    assert np.abs(force).max() > 0.1
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_outliers_at_an_overlap(name):
-    judge(name, 300, 12)
+    judge(name, 500, 16)
 
 
 @pytest.mark.slow

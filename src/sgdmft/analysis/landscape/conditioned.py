@@ -76,36 +76,58 @@ class Conditioned:
         return self.plane + g * self.linear + (d * weight * self.modes) @ d.T + both + both.T + (c * (g * weight)) @ c.T
 
 
+class Slopes(NamedTuple):
+    """Averages over samples at the end of a path, for w, w' = x(0), ..., x(t), x*.
+
+    forces : E D_w h(x(t)) u(s), the last column with r(t), shape (t + 2, t + 1)
+    products : E D_w h D_w' h, shape (t + 2, t + 2)
+    curvatures : E r(t) D_w D_w' h, shape (t + 2, t + 2)
+    """
+
+    forces: np.ndarray
+    products: np.ndarray
+    curvatures: np.ndarray
+
+
+def plane_of(path: Path) -> np.ndarray:
+    """Inner products of x(0), ..., x(t), x*."""
+    return np.block([[path.correlation, path.magnetization[:, None]], [path.magnetization, 1.0]])
+
+
+def slopes(model: GaussianLeastSquares, path: Path) -> Slopes:
+    """Derivatives of h along the path and the signal, correlated with the residuals: equations (10.4) and (10.5)."""
+    f, (C, R, m, G, L, eta, _), plane = model.covariance, path, plane_of(path)
+    t = len(eta)
+    now, signal = plane[:, t], plane[:, -1]
+    f1, f2, f3 = (f.derivative(C[t], order=order) for order in (1, 2, 3))
+    pull, pull2 = (float(f.derivative(m[t], k)) * isinstance(model.labels, Teacher) for k in (1, 2))
+    before, kicked, kick = plane[:, :t], eta * np.vstack([R[:, :t], np.zeros(t)]), eta * R[t, :t]
+    own = kicked * f1[:t] + kick * f2[:t] * before
+    xi = (f1 * plane[:, : t + 1] - pull * signal[:, None]) @ L.T
+    mixed = own @ xi[:, :t].T
+    products = f1[t] * plane + f2[t] * np.outer(now, now) - mixed - mixed.T + own @ G[:t, :t] @ own.T
+    second = (plane[:, : t + 1] * (L[t] * f2)) @ plane[:, : t + 1].T - L[t].sum() * pull2 * np.outer(signal, signal)
+    mixed = (kicked * (G[:t, t] * f2[:t])) @ before.T
+    second -= mixed + mixed.T + (before * (G[:t, t] * kick * f3[:t])) @ before.T
+    return Slopes(xi - own @ G[:t], products, second)
+
+
 def conditioned(model: GaussianLeastSquares, path: Path, weight_decay: float, resolution: float) -> Conditioned:
     """The Hessian at the end of a path, equations (10.2) to (10.5).
 
     Combinations of unit vectors (points of the path, residuals, forces) whose square is below `resolution` are left out.
     """
-    f, alpha, (C, R, m, G, L, eta, T) = model.covariance, model.alpha, path
+    f, alpha, (C, _, _, G, _, eta, T), plane = model.covariance, model.alpha, path, plane_of(path)
     t = len(eta)
-    plane = np.block([[C, m[:, None]], [m, 1.0]])  # inner products of x(0), ..., x(t), x*
-    now, signal = plane[:, t], plane[:, -1]
+    now, before, signal = plane[:, t], plane[:, :t], plane[:, -1]
     f1, f2, f3 = (f.derivative(C[t], order=order) for order in (1, 2, 3))
-    pull, pull2 = (float(f.derivative(m[t], k)) * isinstance(model.labels, Teacher) for k in (1, 2))
-    before, kicked = plane[:, :t], eta * np.vstack([R[:, :t], np.zeros(t)])
-    kick = eta * R[t, :t]
-
-    # samples: D_w h, its own response to u, and products of d with u and r
-    own = kicked * f1[:t] + kick * f2[:t] * before
-    xi = (f1 * plane[:, : t + 1] - pull * signal[:, None]) @ L.T
-    du = xi - own @ G[:t]
-    mixed = own @ xi[:, :t].T
-    dd = f1[t] * plane + f2[t] * np.outer(now, now) - mixed - mixed.T + own @ G[:t, :t] @ own.T
-    with_r = G[:t, t]
-    second = (plane[:, : t + 1] * (L[t] * f2)) @ plane[:, : t + 1].T - L[t].sum() * pull2 * np.outer(signal, signal)
-    mixed = (kicked * (with_r * f2[:t])) @ before.T
-    second -= mixed + mixed.T + (before * (with_r * kick * f3[:t])) @ before.T
+    du, dd, second = slopes(model, path)
 
     # directions off the plane: forces vanish there
     force = alpha * G[:t, :t] * f.derivative(C[:t, :t]) + np.diag(np.divide(2.0 * T, eta))
     whiten = _whitening(force, resolution)
     used = whiten.T * f1[:t]
-    beta = whiten.T @ (alpha * with_r[:, None] * (f2[:t] * before).T)
+    beta = whiten.T @ (alpha * G[:t, t:] * (f2[:t] * before).T)
     linear = alpha * G[t, t] * (f2[t] * plane + f3[t] * np.outer(now, now)) - beta.T @ beta
 
     # an orthonormal basis of the samples' vectors u(s), d_w, r, then of the plane
