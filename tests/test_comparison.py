@@ -78,6 +78,7 @@ def test_a_right_theory_is_accepted():
     assert result.consistent
     assert "consistent: no |z| above" in repr(result)
     assert "weak test" not in repr(result)
+    assert "weak test: with many the bound is" in repr(sg.compare(theory(), simulation(rng, samples=8)))
     assert "weak test" in repr(sg.compare(theory(), simulation(rng, samples=3)))
     assert len(result.scores) == 5 + 4 + 5 + 6  # m(0) is exact in both and left out
     assert result.of("correlation").shape == (6,)

@@ -36,6 +36,7 @@ from sgdmft.run import parameters
 from sgdmft.run.trajectory import Trajectory, time_unit
 
 _ONE_TIME = ("loss", "magnetization", "norm")
+_WEAK = 1.75  # thresholds beyond so many times that of many samples are called weak: below about 11 samples
 _TWO_TIME = ("correlation", "response", "replica_correlation")
 
 
@@ -115,7 +116,9 @@ class Comparison:
             )
         where, rate = self.worst, f"false-alarm rate {self.false_alarm_rate:g}"
         if abs(where.z) <= self.threshold:
-            weak = "; so few samples make a weak test" if self.threshold > 10 else ""
+            many = threshold_of(self.false_alarm_rate, len(self.scores), 10**6)
+            weak = f"; so few samples make a weak test: with many the bound is {many:.2f}"
+            weak = weak if self.threshold > _WEAK * many else ""
             blurred = f"not resolved: {', '.join(self.unresolved)} (error above the range); else"
             verdict = blurred if self.unresolved else "consistent:"
             return "\n".join([*lines, f"  {verdict} no |z| above {self.threshold:.2f} ({rate}){weak}"])
