@@ -136,3 +136,21 @@ def test_an_infinitesimal_overlap_is_no_distance():
     _, axes = plotting.figure(2, 1)
     panels = plotting.learning_curves(run, axes=axes[0])
     assert r"\alpha=1.5" in panels[0].get_title(loc="left")
+
+
+def test_the_error_on_a_fresh_sample_is_no_standard_error():
+    run = sg.simulate(sg.GaussianLeastSquares(alpha=2.0), sg.GradientDescent(0.1), steps=2, size=20, samples=2)
+    names = [run.dataset[name].attrs["long_name"] for name in ("generalization_error", "loss_error")]
+    assert names == ["error on a fresh sample", "standard error of the loss per weight"]
+    assert (
+        run.dataset["generalization_error_error"].attrs["long_name"] == "standard error of the error on a fresh sample"
+    )
+
+
+def test_a_schedule_that_is_a_function_prints_as_its_name():
+    def cosine(t):
+        return 0.1
+
+    algorithm = sg.Descent(learning_rate=cosine, batches=sg.Bernoulli(cosine))
+    assert "0x" not in repr(algorithm)
+    assert repr(algorithm).count("cosine") == 2

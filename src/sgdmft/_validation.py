@@ -48,6 +48,11 @@ def number(
     return float(value)
 
 
+def shown(value: Any) -> str:
+    """A schedule in a printed object: a function by its name, the rest as it prints."""
+    return f"<function {getattr(value, '__qualname__', type(value).__name__)}>" if callable(value) else repr(value)
+
+
 def integer(name: str, value: Any, *, at_least: int, remedy: str = "") -> int:
     """Return `value` as an int that is at least `at_least`, or raise `InvalidArgument`."""
     tail = f" {remedy}" if remedy else ""

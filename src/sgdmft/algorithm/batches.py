@@ -172,6 +172,9 @@ class Bernoulli(Batches):
 
     fraction: float | check.Table | Callable[[int], float]
 
+    def __repr__(self) -> str:
+        return f"Bernoulli(fraction={check.shown(self.fraction)})"
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "fraction", check.schedule("batch_fraction", self.fraction, **_FRACTION))
 

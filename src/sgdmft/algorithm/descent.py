@@ -103,7 +103,7 @@ class Descent:
 
     def __repr__(self) -> str:
         always, values = ("learning_rate", "batches"), {f.name: getattr(self, f.name) for f in fields(self)}
-        stated = [f"{name}={value!r}" for name, value in values.items() if name in always or value != 0.0]
+        stated = [f"{name}={check.shown(value)}" for name, value in values.items() if name in always or value != 0.0]
         return f"Descent({', '.join(stated)})"
 
 

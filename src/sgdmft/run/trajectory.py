@@ -326,7 +326,7 @@ def _selections(fractions: np.ndarray, time: np.ndarray) -> np.ndarray:
 
 
 def _attributes(name: str) -> dict[str, str]:
-    base = name.removesuffix("_error")
+    base = name if name in QUANTITIES else name.removesuffix("_error")
     long_name, symbol, units = QUANTITIES.get(base, (base.replace("_", " "), base, "1"))
     if base != name:
         long_name = f"standard error of the {long_name}"
