@@ -9,6 +9,7 @@ import pytest
 import sgdmft as sg
 from sgdmft import plotting
 from sgdmft.errors import InvalidArgument
+from sgdmft.problem.selfenergy import spherical_pspin
 
 STEPS = 40
 
@@ -118,3 +119,63 @@ def test_importing_and_drawing_for_files_sets_nothing_global():
         "figure, axes = plotting.figure(); assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def _cosine(t):
+    return 0.05 * (1.0 + np.cos(0.1 * t))
+
+
+BASE = {"learning_rate": 0.1, "batches": sg.Bernoulli(0.2)}
+TALK = sg.GaussianLeastSquares(alpha=2.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"learning_rate": 0.2}, [r"$\eta=0.1$", r"$\eta=0.2$"]),
+        ({"learning_rate": _cosine}, [r"$\eta=0.1$", r"$\eta=0.1\ldots0.0137$"]),
+        ({"learning_rate": np.linspace(0.1, 0.01, STEPS)}, [r"$\eta=0.1$", r"$\eta=0.1\ldots0.01$"]),
+        ({"momentum": 0.9}, [r"$\beta=0$", r"$\beta=0.9$"]),
+        ({"weight_decay": 0.05}, [r"$\lambda=0$", r"$\lambda=0.05$"]),
+        ({"temperature": 0.3}, ["$T=0$", "$T=0.3$"]),
+        ({"spherical": True}, ["SGD, $b=0.2$", "on the sphere"]),
+        ({"batches": sg.Shuffled(5)}, ["SGD, $b=0.2$", "shuffled epochs, $b=0.2$"]),
+        ({"batches": sg.Bernoulli(np.linspace(0.1, 0.8, STEPS))}, ["SGD, $b=0.2$", r"SGD, $b=0.1\ldots0.8$"]),
+        ({"batches": sg.Persistent(0.2, memory=0.5)}, ["SGD, $b=0.2$", r"persistent batches, $b=0.2$, $\gamma=0.5$"]),
+        ({"model": sg.GaussianLeastSquares(alpha=3.0)}, [r"$\alpha=2.5$", r"$\alpha=3$"]),
+        (
+            {"model": sg.GaussianLeastSquares(alpha=2.5, labels=sg.Teacher(noise=0.2))},
+            ["no noise", "label noise $0.2$"],
+        ),
+        (
+            {"model": sg.GaussianLeastSquares(alpha=2.5, covariance=sg.Covariance({1: 0.3, 3: 0.4}))},
+            [r"$f=0.5\,q^{2}$", r"$f=0.3\,q+0.4\,q^{3}$"],
+        ),
+        ({"start": sg.Start(magnetization=0.3)}, ["$m_0=0.1$", "$m_0=0.3$"]),
+        ({}, ["SGD, $b=0.2$ (1)", "SGD, $b=0.2$ (2)"]),
+    ],
+)
+def test_runs_are_labelled_by_what_differs(changes, words):
+    def made(*, model=TALK, start=sg.Start(magnetization=0.1), **options):  # noqa: B008
+        objects = {"model": model, "algorithm": sg.Descent(**BASE | options), "start": start}
+        time = np.arange(STEPS + 1)
+        return sg.Trajectory.build(kind="theory", time=time, quantities={"loss": np.exp(-time / 5.0)}, **objects)
+
+    runs = [made(), made(**changes)]
+    _, axes = plotting.figure()
+    (panel,) = plotting.learning_curves(*runs, axes=axes[0], quantities=["loss"])
+    shown = legend(panel)
+    assert len(set(shown)) == 2
+    assert panel.lines[0].get_color() != panel.lines[1].get_color()
+    assert shown == words
+
+
+def test_theories_of_ones_own_and_runs_of_unknown_origin_are_drawn():
+    descent, start = sg.GradientDescent(0.1, spherical=True), sg.Start(magnetization=0.0)
+    run_of_own = sg.solve(spherical_pspin(sg.Covariance({3: 0.5})), descent, steps=5, start=start)
+    run_of_own.plot(plotting.figure(3, 1)[1][0])
+    plotting.two_time(run_of_own, waiting=[1], axes=plotting.figure()[1][0, 0])
+    time = np.arange(3)
+    measured = {"kind": "simulation", "time": time, "quantities": {"loss": np.exp(-time)}}
+    network = sg.Trajectory.build(model="net", algorithm="adam", **measured)
+    assert plotting.labels([network, sg.Trajectory.build(**measured)]) == ["net, adam", "simulation"]

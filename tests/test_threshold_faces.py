@@ -114,7 +114,7 @@ def test_pictures_show_each_verdict_and_each_algorithm():
     options = {"alphas": (0.5, 3.5), "tolerance": 1.0, "steps": 1024}
     answers = [sg.linear_threshold(model, algorithm, **options) for algorithm in algorithms]
     left, *rest = plotting.linear_threshold_figure(algorithms, answers).axes
-    assert [label.get_text() for label in left.get_yticklabels()] == ["$b=1$", "Shuffled(batches_per_epoch=5)"]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["$b=1$", "shuffled epochs, $b=0.2$"]
     drawn = {line.get_label(): line.get_xdata().tolist() for line in left.lines if not line.get_label().startswith("_")}
     verdicts = {name: [a for a, g in answers[0].growths.items() if g.verdict.name.lower() == name] for name in drawn}
     assert drawn == verdicts

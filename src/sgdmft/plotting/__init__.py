@@ -5,10 +5,11 @@ the backend and not the style; matplotlib is imported when a picture is drawn. C
 readers with any colour vision tell apart; equal algorithms have equal colours.
 """
 
-from sgdmft.plotting.runs import algorithm_label as algorithm_label, decays as decays
+from sgdmft.plotting.labels import algorithm_label as algorithm_label, labels as labels, setting as setting
+from sgdmft.plotting.runs import decays as decays
 from sgdmft.plotting.runs import fluctuation_dissipation as fluctuation_dissipation
 from sgdmft.plotting.runs import learning_curves as learning_curves, lowest_eigenvalues as lowest_eigenvalues
-from sgdmft.plotting.runs import replica_overlap as replica_overlap, setting as setting, spectrum as spectrum
+from sgdmft.plotting.runs import replica_overlap as replica_overlap, spectrum as spectrum
 from sgdmft.plotting.runs import two_time as two_time, z_scores as z_scores
 from sgdmft.plotting.style import COLORS as COLORS, figure as figure, palette as palette, png as png
 from sgdmft.plotting.thresholds import descent_diagram as descent_diagram, growth_exponents as growth_exponents

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdmft.algorithm.batches import FullBatch
 from sgdmft.errors import InvalidArgument
-from sgdmft.plotting.style import COLORS, draw_points, dress, name_of, palette, panel_of, panels_of, shades, thinned
-from sgdmft.problem.models import ConstantTarget, Start, Teacher
+from sgdmft.plotting.labels import labels as labels_of, setting
+from sgdmft.plotting.style import COLORS, draw_points, dress, palette, panel_of, panels_of, shades, thinned
 from sgdmft.run.trajectory import QUANTITIES, Trajectory, time_unit
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def learning_curves(
     axes : one for each of the quantities
     quantities : names from `sgdmft.run.trajectory.QUANTITIES`
         By default loss, magnetization and distance, as far as every trajectory holds them.
-    labels : one for each trajectory; default the algorithm, said once for theory and simulation
+    labels : one for each trajectory; default what differs between them, said once for theory and simulation
 
     Returns
     -------
@@ -48,7 +47,7 @@ def learning_curves(
         known = ("loss", "magnetization", "distance")
         quantities = [name for name in known if all(name in run for run in trajectories)]
     unit, panels = time_unit(*trajectories), panels_of(axes, len(quantities))
-    names = list(labels) if labels is not None else [algorithm_label(run) for run in trajectories]
+    names = list(labels) if labels is not None else labels_of(trajectories)
     if len(names) != len(trajectories):
         raise InvalidArgument(f"There are {len(trajectories)} trajectories, but {len(names)} labels.")
     colors = palette(names)
@@ -203,44 +202,6 @@ def lowest_eigenvalues(edges: Mapping[str, tuple[Any, Any]], *, axes: Axes | Non
     for name, (steps, edge) in edges.items():
         panel.plot(steps, -np.asarray(edge), color=colors[name], lw=1.8, label=name)
     return dress(panel, "steps $t$", r"$-\lambda_{\min}$ of the bulk", log="xy", legend={}, title=title)
-
-
-def algorithm_label(run: Trajectory) -> str:
-    """What tells the algorithm from others in a legend: b for the talk's SGD, the scheme for the rest."""
-    if run.algorithm is None:
-        return run.kind
-    name = name_of(run.algorithm)
-    kind = "gradient descent" if isinstance(run.algorithm.batches, FullBatch) else "SGD"
-    return f"{kind}, {name}" if name.startswith("$") else name
-
-
-def setting(trajectories: Sequence[Trajectory]) -> str:
-    """What the trajectories share: alpha, eta, m_0, label noise and, for simulations, N and the number of samples."""
-    runs = [run for run in trajectories if run.model is not None and run.algorithm is not None]
-    if not runs:
-        return ""
-    entries = [_setting(run) for run in runs]
-    shared = [text for text in entries[0] if all(text in other for other in entries)]
-    sizes = sorted(
-        {(run.dataset.attrs["size"], run.dataset.attrs["samples"]) for run in runs if "size" in run.dataset.attrs}
-    )
-    shared += [f"$N={size}$ ({samples} samples)" for size, samples in sizes]
-    return ",  ".join(shared)
-
-
-def _setting(run: Trajectory) -> list[str]:
-    model = getattr(run.model, "model", run.model)  # what is linearized
-    parts = [rf"$\alpha={model.alpha:g}$"] if hasattr(model, "alpha") else []
-    if isinstance(run.algorithm.learning_rate, float):
-        parts.append(rf"$\eta={run.algorithm.learning_rate:g}$")
-    if isinstance(run.start, Start):
-        parts.append(rf"$m_0={run.start.magnetization:g}$")
-    labels = getattr(model, "labels", None)
-    if isinstance(labels, Teacher) and labels.noise:
-        parts.append(rf"label noise ${labels.noise:g}$")
-    elif isinstance(labels, ConstantTarget):
-        parts.append(rf"target ${labels.value:g}$")
-    return parts
 
 
 def _curve(panel: Axes, run: Trajectory, quantity: str, color: str) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdmft.algorithm.batches import Bernoulli, FullBatch
 from sgdmft.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -54,16 +53,6 @@ def palette(names: Sequence[str]) -> dict[str, str]:
     if len(set(usual)) == len(different) and set(usual) <= set(_FRACTION_COLORS):
         return {name: COLORS[_FRACTION_COLORS[b]] for name, b in zip(different, usual, strict=True)}
     return {name: COLORS[k % len(COLORS)] for k, name in enumerate(different)}
-
-
-def name_of(algorithm: Any) -> str:
-    """Short label: b for the talk's minibatches, the scheme for the rest."""
-    batches = algorithm.batches
-    if isinstance(batches, FullBatch):
-        return "$b=1$"
-    if isinstance(batches, Bernoulli) and isinstance(batches.fraction, float):
-        return f"$b={batches.fraction:g}$"
-    return repr(batches)
 
 
 def shades(count: int) -> list[Any]:

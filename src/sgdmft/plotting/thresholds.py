@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdmft.plotting.style import COLORS, OPEN, draw_points, dress, figure, name_of, palette, panel_of, shades
+from sgdmft.plotting.labels import name_of
+from sgdmft.plotting.style import COLORS, OPEN, draw_points, dress, figure, palette, panel_of, shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
