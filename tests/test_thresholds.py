@@ -11,7 +11,7 @@ import pytest
 import sgdmft as sg
 from sgdmft.analysis.thresholds import relaxation
 from sgdmft.errors import FitRefused, InvalidArgument
-from sgdmft.run import files
+from sgdmft.run import files, rounding
 
 MODEL = sg.GaussianLeastSquares(alpha=1.0)
 GD = sg.GradientDescent(learning_rate=0.1)
@@ -233,3 +233,27 @@ def test_invalid_windows():
     for wrong in ({"window": (300, 100)}, {"window": (10, 300)}, {"alphas": (3.0, 2.0)}):
         with pytest.raises(InvalidArgument, match="ascending pairs"):
             sg.recovery_threshold(MODEL, GD, steps=200, cache=False, **wrong)
+
+
+@pytest.mark.parametrize("method", [sg.Dense(), sg.Compressed(), sg.Dyson()])
+def test_rounding_is_told_from_results(method):
+    """Beyond 400 steps only rounding is left: nothing negative, and no time or recovery is made of it."""
+    steps = 800 if not isinstance(method, sg.Dyson) else 300
+    model, start = sg.GaussianLeastSquares(alpha=3.0), sg.Start(magnetization=0.3)
+    run = sg.solve(model, sg.GradientDescent(0.1), steps=steps, start=start, method=method, save=sg.Save(two_time=0))
+    for name in ("loss", "distance", "generalization_error"):
+        assert run[name].min() >= 0.0
+    assert run.distance[-1] < 50 * rounding.FLOOR
+    assert sg.relaxation_time(run, 1e-12) == pytest.approx(204.7, abs=0.1)
+    for level in (1e-20, 5e-14):
+        with pytest.raises(sg.errors.InvalidArgument, match=f"at least 5.68434e-14, but is {level:g}.*only rounding"):
+            sg.relaxation_time(run, level)
+        with pytest.raises(sg.errors.InvalidArgument, match="only rounding"):
+            sg.Recovered(distance=level)
+        with pytest.raises(sg.errors.InvalidArgument, match="only rounding"):
+            sg.relaxation_times(model, sg.GradientDescent(0.1), [3.0], level=level, steps=10, cache=False)
+
+
+def test_a_distance_that_is_negative_beyond_rounding_stays():
+    values = rounding.clipped("distance", np.array([1.0, -1e-15, -1e-6]), sg.GaussianLeastSquares(alpha=3.0))
+    assert values.tolist() == [1.0, 0.0, -1e-6]

@@ -10,6 +10,7 @@ import numpy as np
 from sgdmft.errors import InvalidArgument
 from sgdmft.plotting.labels import labels as labels_of, setting
 from sgdmft.plotting.style import COLORS, draw_points, dress, palette, panel_of, panels_of, shades, thinned
+from sgdmft.run.rounding import FLOOR
 from sgdmft.run.trajectory import QUANTITIES, Trajectory, time_unit
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from sgdmft.analysis.landscape import Spectrum
 
 _LOGARITHMIC = ("loss", "distance", "generalization_error")
-_FLOOR = 1e-12  # below it a loss or a distance is rounding noise
 
 
 def learning_curves(
@@ -208,7 +208,7 @@ def _curve(panel: Axes, run: Trajectory, quantity: str, color: str) -> None:
     time, values, errors = run.time, run[quantity], run.error(quantity)
     shown = (time > 0) & np.isfinite(values)
     if quantity in _LOGARITHMIC:
-        shown &= values > _FLOOR
+        shown &= values > FLOOR
     time, values, errors = time[shown], values[shown], errors[shown]
     if run.kind == "simulation":
         keep = thinned(time)

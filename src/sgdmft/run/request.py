@@ -18,7 +18,7 @@ from sgdmft.algorithm.batches import FullBatch
 from sgdmft.algorithm.descent import Descent
 from sgdmft.errors import InvalidArgument
 from sgdmft.problem.models import Linearized, Model, Start
-from sgdmft.run import parameters
+from sgdmft.run import parameters, rounding
 
 
 class Feature(enum.Enum):
@@ -120,12 +120,15 @@ class Save:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """Stop when the squared distance to the signal, Delta(t) = 1 - 2 m + C(t,t), falls below `distance`."""
+    """Stop when the squared distance to the signal, Delta(t) = 1 - 2 m + C(t,t), falls below `distance`.
+
+    Levels below the rounding floor of Delta, `run.rounding.FLOOR` = 5.7e-14, are refused.
+    """
 
     distance: float = 1e-8
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "distance", check.number("distance", self.distance, above=0.0))
+        object.__setattr__(self, "distance", rounding.level("distance", self.distance))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ import numpy as np
 
 from sgdmft.errors import DamagedFile, InvalidArgument, TooLarge
 from sgdmft.problem.models import Linearized
-from sgdmft.run import parameters
+from sgdmft.run import parameters, rounding
 from sgdmft.run.files import read_dataset, write_dataset
 from sgdmft.run.provenance import provenance
 
@@ -122,7 +122,8 @@ class Trajectory:
         or, where they are wanted at the saved times only, (len(two_time),).
 
         A missing `distance` or `generalization_error` is computed from m and C(t,t), if these are there and m is no growth
-        of an infinitesimal overlap (`Linearized`); the gradient evaluations are those of the algorithm, if time is steps
+        of an infinitesimal overlap (`Linearized`); losses and distances that are negative by rounding are 0 (`run.rounding`);
+        the gradient evaluations are those of the algorithm, if time is steps
         and the model has samples. `time_unit` is 'steps', 'physical time' or 'epochs'.
         """
         if time_unit not in _UNITS:
@@ -137,7 +138,10 @@ class Trajectory:
         alpha = getattr(model.model if isinstance(model, Linearized) else model, "alpha", None)
         if alpha is not None and algorithm is not None and time_unit == "steps":
             table.setdefault("gradient_evaluations", alpha * _selections(algorithm.batches.fractions(steps), time))
-        variables = {name: _Variable("time", values, _attributes(name)) for name, values in table.items()}
+        variables = {
+            name: _Variable("time", rounding.clipped(name, values, model), _attributes(name))
+            for name, values in table.items()
+        }
         coordinates = {"time": _Variable("time", time, {"units": time_unit, "long_name": "time"})}
         if two_time is not None and len(two_time):
             for axis in ("saved_time", "earlier_time"):

@@ -25,6 +25,7 @@ from sgdmft.dmft import Compressed, solve
 from sgdmft.errors import InvalidArgument
 from sgdmft.problem.models import ConstantTarget, GaussianLeastSquares, Start
 from sgdmft.progress import Progress, reporter
+from sgdmft.run import rounding
 from sgdmft.run.parameters import plain
 from sgdmft.run.request import Recovered, Save
 from sgdmft.run.trajectory import Trajectory
@@ -42,7 +43,8 @@ def relaxation_time(trajectory: Trajectory, level: float = 0.01) -> float:
     ----------
     trajectory : Trajectory
         Of the theory. Of a simulation it is the time at which the mean distance over the samples falls below the level.
-    level : float > 0, default 0.01
+    level : float, default 0.01
+        Above the rounding floor of Delta, `run.rounding.FLOOR` = 5.7e-14.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def relaxation_time(trajectory: Trajectory, level: float = 0.01) -> float:
     >>> round(sg.relaxation_time(theory, 0.01), 3)
     39.686
     """
-    level = check.number("level", level, above=0.0)
+    level = rounding.level("level", level)
     distance, time = trajectory.distance, trajectory.time
     below = np.flatnonzero(distance < level)
     if not len(below):
@@ -86,7 +88,7 @@ class Setting:
         if isinstance(self.model.labels, ConstantTarget):
             raise InvalidArgument("A constant target has no signal to recover; give `labels=Teacher(...)`.")
         object.__setattr__(self, "method", self.method or METHOD)
-        object.__setattr__(self, "level", check.number("level", self.level, above=0.0))
+        object.__setattr__(self, "level", rounding.level("level", self.level))
         object.__setattr__(self, "steps", check.integer("steps", self.steps, at_least=1))
 
     def at(self, alpha: float) -> GaussianLeastSquares:
