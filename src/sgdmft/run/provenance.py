@@ -28,5 +28,7 @@ def _fixed() -> dict[str, Any]:
         command = ["git", "-C", str(sources), "describe", "--always", "--dirty", "--abbrev=12"]
         with contextlib.suppress(OSError):  # no git on this machine
             revision = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or revision
+    elif (built := sources / "revision.txt").exists():  # written by `hatch_build.py`
+        revision = built.read_text(encoding="utf-8").strip()
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     return {"version": __version__, "revision": revision, "machine": machine}
