@@ -58,7 +58,7 @@ class Descent:
     weight_decay : >= 0, default 0
         lambda_t, the ridge.
     temperature : >= 0, default 0
-        T_t of the Langevin noise.
+        T_t of the Langevin noise. The stationary state of finite steps differs from Gibbs' by O(eta): extrapolate to eta = 0.
     spherical : bool, default False
         Project onto |x|^2 = |x(0)|^2 after every step.
 

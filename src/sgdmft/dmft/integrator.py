@@ -13,7 +13,7 @@ Given C(t,.), R(t,.), m(t) and all earlier rows, with P(t,s) of the minibatch sc
     G(t,t) = (1/b_t) { K(t,t) - 2 sum_v k P A + sum_{v,w} k(t,v) k(t,w) P(t, max(v,w)) G(v,w) }                        (4.6)
     D(t,s) = delta_ts (1 - eta lambda + beta) - delta_{s,t-1} beta - eta alpha [L f'(C) - G f''(C) R eta_s]            (4.7)
     m(t+1)    = sum_s D m + eta kappa,      kappa = alpha f'(m) sum_s L(t,s)                                           (4.8)
-    R(t+1,t') = sum_s D(t,s) R(s,t'),       R(t+1,t) = 1                                                               (4.9)
+    R(t+1,t') = sum_s D(t,s) R(s,t'),       R(t+1,t) = 1 (on the sphere: the factor of the projection)                  (4.9)
     C(t+1,t') = sum_s D(t,s) C(s,t') + eta kappa m(t') + eta sum_{s<t'} alpha G f'(C) eta_s R(t',s)                    (4.10)
 
 and C(t+1,t+1) from the same formula plus 2 eta T. Source: [KamaliUrbani2023a] for Bernoulli batches (P = 1). (4.1) to (4.8)

@@ -1,10 +1,10 @@
 r"""The answer of every run, of the theory and of a simulation alike: one type, with an xarray dataset inside.
 
 Notation: C(t,t') = x(t).x(t')/N is `correlation`, R(t,t') the `response` to a unit kick added to x(t'+1), so that
-R(t'+1,t') = 1, chi(t,t_w) = sum_{t_w <= s < t} R(t,s) eta_s the `integrated_response` to a field in the gradient from
-t_w on, m(t) = x(t).x*/N the `magnetization`, H/N the `loss`; time is counted in `time_unit`, of a descent in steps. A
-simulation has for every quantity `name` also `name_error`, its standard error over samples. A run holds what is known of
-it: without a signal, for example, there is no magnetization.
+R(t'+1,t') = 1 (on the sphere the factor of the projection), chi(t,t_w) = sum_{t_w <= s < t} R(t,s) eta_s the
+`integrated_response` to a field in the gradient from t_w on, m(t) = x(t).x*/N the `magnetization`, H/N the `loss`; time
+is counted in `time_unit`, of a descent in steps. A simulation has for every quantity `name` also `name_error`, its
+standard error over samples. A run holds what is known of it: without a signal, for example, there is no magnetization.
 """
 
 from __future__ import annotations

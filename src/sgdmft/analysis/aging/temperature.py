@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -69,10 +70,11 @@ def fluctuation_dissipation(trajectory: Trajectory, time: int | None = None) -> 
 class EffectiveTemperature:
     """T_eff of equation (11.1) at short and long lags, with uncertainties.
 
-    `short` is that of the last step, [C(t,t) - C(t,t-1)]/chi(t,t-1); in a stationary state this is |x(t) - x(t-1)|^2/(2 eta N),
-    the noise of the batches. `long` is that of the slow half of the decay, q between its value at lag t/2 (or 0.02) and
-    halfway up to 1, or the lower end of the plateau if that is lower. The errors are the change from t/2 to t; that of
-    `long` has also half the difference between the two halves of the window, in quadrature.
+    `short` is that of the last step, [C(t,t) - C(t,t-1)]/chi(t,t-1); in a stationary state this is
+    |x(t) - x(t-1)|^2/(2 eta R(t,t-1) N), the noise of the batches, where R(t,t-1) = 1 but on the sphere. `long` is that of
+    the slow half of the decay, q between its value at lag t/2 (or 0.02) and halfway up to 1, or the lower end of the plateau
+    if that is lower: one slope for a window in which the slope drifts. The errors are the change from t/2 to t; that of
+    `long` has also the largest distance from it of the slope in a quarter of the window, in quadrature.
     """
 
     short: float
@@ -91,28 +93,28 @@ def effective_temperature(trajectory: Trajectory) -> EffectiveTemperature:
     ...                save=sg.Save(two_time=sg.aging.times(600)))
     >>> found = effective_temperature(run)
     >>> print(f"{found.short:.4f} ± {found.short_error:.4f}, {found.long:.2f} ± {found.long_error:.2f}")
-    0.0911 ± 0.0015, 0.30 ± 0.06
+    0.0911 ± 0.0015, 0.30 ± 0.09
     """
     steps = int(trajectory.two_time[-1]) if len(trajectory.two_time) else 0
     late, early = (fluctuation_dissipation(trajectory, time) for time in (steps, steps // 2))
     if late.waiting_time[-2] != late.time - 1 or early.waiting_time[-2] != early.time - 1:
         raise InvalidArgument("The effective temperature needs the times of `Save(two_time=aging.times(steps))`.")
     shorts = [float(plot.effective_temperature[-1]) for plot in (late, early)]
-    longs, halves = [], []
+    longs, quarters = [], []
     for plot in (late, early):
         q = plot.correlation / plot.correlation[-1]
         floor = max(float(np.interp(0.5 * plot.time, plot.waiting_time, q)), 0.02)
         ceiling = 0.5 * (1.0 + floor)
         if (linger := plot.plateau()) and linger[0] - linger[1] > floor:
             ceiling = min(ceiling, linger[0] - linger[1])
-        middle = 0.5 * (ceiling + floor)
         longs.append(plot.chord(ceiling, floor))
-        halves.append(plot.chord(ceiling, middle) - plot.chord(middle, floor))
+        ends = np.linspace(ceiling, floor, 5)
+        quarters.append([plot.chord(high, low) for high, low in pairwise(ends)])
     return EffectiveTemperature(
         short=shorts[0],
         short_error=abs(shorts[0] - shorts[1]),
         long=longs[0],
-        long_error=math.hypot(longs[0] - longs[1], 0.5 * halves[0]),
+        long_error=math.hypot(longs[0] - longs[1], float(np.abs(np.array(quarters[0]) - longs[0]).max())),
     )
 
 
