@@ -135,6 +135,7 @@ EXAMPLES = {
     statics.Transition: [lambda: statics.satisfiability(GLASS)],
     statics.Capacity: [lambda: statics.spherical_capacity(0.5)],
     statics.VersionSpace: [lambda: statics.version_space(0.5)],
+    statics.PerceptronTransitions: [lambda: statics.perceptron_transitions(-2.5)],
     statics.MinimalErrors: [lambda: statics.minimal_errors(3.0)],
     statics.PerceptronLearning: [lambda: statics.gibbs_learning(2.0)],
     statics.BayesOverlap: [lambda: statics.bayes_overlap(MODEL)],

@@ -14,5 +14,8 @@ from sgdmft.statics.generalization import maximum_margin_learning as maximum_mar
 from sgdmft.statics.inference import BayesOverlap as BayesOverlap, InferenceThresholds as InferenceThresholds
 from sgdmft.statics.inference import SpectralOverlap as SpectralOverlap, bayes_overlap as bayes_overlap
 from sgdmft.statics.inference import inference_thresholds as inference_thresholds, spectral_overlap as spectral_overlap
+from sgdmft.statics.perceptron_phases import PerceptronTransitions as PerceptronTransitions
+from sgdmft.statics.perceptron_phases import perceptron_transitions as perceptron_transitions
+from sgdmft.statics.perceptron_phases import tricritical_margin as tricritical_margin
 from sgdmft.statics.transitions import Transition as Transition, recovery_noise as recovery_noise
 from sgdmft.statics.transitions import satisfiability as satisfiability, symmetry_breaking as symmetry_breaking

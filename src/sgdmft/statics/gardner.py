@@ -22,18 +22,18 @@ Notation: A = phi/H, the hazard of the normal law; (log H)' = -A, (log H)'' = -A
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import erfcx, log_ndtr
 
 from sgdmft import _validation as check
 from sgdmft.errors import InvalidArgument, NotConverged
+from sgdmft.statics import _normal as normal
 from sgdmft.statics._roots import root
+from sgdmft.statics.perceptron_phases import perceptron_transitions
 
-_LEGENDRE = np.polynomial.legendre.leggauss(24)
-_REACH = 12.0  # the normal law beyond is below 1e-32
+#: replicons closer to 0 are rounding
+_RESOLUTION = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +48,12 @@ class Capacity:
     residual: float
 
     @property
-    def stable(self) -> bool:
-        """Whether replica symmetry holds at capacity (marginal counts as stable to 1e-9)."""
-        return self.replicon > -1e-9
+    def stable(self) -> bool | None:
+        """Whether replica symmetry holds at capacity; None where the replicon is 0 to rounding (marginal)."""
+        return None if abs(self.replicon) <= _RESOLUTION else self.replicon > 0.0
 
     def __repr__(self) -> str:
-        verdict = "stable" if self.stable else "UNSTABLE: an upper bound"
+        verdict = {True: "stable", None: "marginal", False: "UNSTABLE: an upper bound"}[self.stable]
         return (
             f"Capacity({self.weights} weights, margin {self.margin:g}: alpha = {self.alpha:.10g}, overlap "
             f"{self.overlap:.6g}, replica symmetry {verdict} (replicon {self.replicon:.3g}), residual {self.residual:.1g})"
@@ -62,7 +62,19 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionSpace:
-    """Weights that store alpha N patterns with a margin: their overlap and entropy per weight."""
+    """Weights that store alpha N patterns with a margin: their overlap and entropy per weight, replica symmetric.
+
+    Attributes
+    ----------
+    phase : str
+        'replica symmetric'; 'clustered' (beyond the dynamical transition: most weights lie in exponentially many
+        clusters, overlap and entropy stay right); 'condensed' and 'continuously broken' (overlap and entropy are wrong,
+        the entropy an upper bound); 'empty' (Ising: there are none); 'undecided' (`reason` says why).
+    reason : str
+        What decides the phase.
+    replicon : float
+        Of the symmetric saddle: negative beyond the de Almeida-Thouless line, which may come last.
+    """
 
     weights: str
     alpha: float
@@ -71,18 +83,20 @@ class VersionSpace:
     entropy: float
     replicon: float
     residual: float
+    phase: str
+    reason: str
 
     @property
-    def stable(self) -> bool:
-        """Whether replica symmetry holds (de Almeida and Thouless)."""
-        return self.replicon > 0.0
+    def stable(self) -> bool | None:
+        """Whether overlap and entropy of the replica-symmetric solution are right; None where this is undecided."""
+        return None if self.phase == "undecided" else self.phase in ("replica symmetric", "clustered")
 
     def __repr__(self) -> str:
-        verdict = "stable" if self.stable else "UNSTABLE"
+        verdict = {True: "", None: "", False: "; these numbers are WRONG"}[self.stable]
         return (
             f"VersionSpace({self.weights} weights, alpha = {self.alpha:g}, margin {self.margin:g}: overlap "
-            f"{self.overlap:.8g}, entropy {self.entropy:.8g}, {verdict} (replicon {self.replicon:.3g}), "
-            f"residual {self.residual:.1g})"
+            f"{self.overlap:.8g}, entropy {self.entropy:.8g}, {self.phase} ({self.reason}){verdict}, replicon "
+            f"{self.replicon:.3g}, residual {self.residual:.1g})"
         )
 
 
@@ -98,11 +112,11 @@ class MinimalErrors:
     fraction: float
     gap: float
     susceptibility: float
-    stable: bool
+    stable: bool | None
     residual: float
 
     def __repr__(self) -> str:
-        verdict = "stable" if self.stable else "UNSTABLE: a lower bound"
+        verdict = "UNSTABLE: a lower bound" if self.stable is False else "stable"
         return (
             f"MinimalErrors(alpha = {self.alpha:g}, margin {self.margin:g}: fraction {self.fraction:.8g}, gap "
             f"{self.gap:.6g}, replica symmetry {verdict}, residual {self.residual:.1g})"
@@ -120,16 +134,27 @@ def spherical_capacity(margin: float = 0.0) -> Capacity:
     2.0
     """
     margin = check.number("margin", margin)
-    alpha = 1.0 / _second_moment(margin)
+    alpha = 1.0 / normal.second_moment(margin)
     return Capacity(
-        weights="spherical", margin=margin, alpha=alpha, overlap=1.0, replicon=1.0 - alpha * _cdf(margin), residual=0.0
+        weights="spherical",
+        margin=margin,
+        alpha=alpha,
+        overlap=1.0,
+        replicon=1.0 - alpha * normal.cdf(margin),
+        residual=0.0,
     )
 
 
 def version_space(alpha: float, margin: float = 0.0) -> VersionSpace:
     """Replica-symmetric version space of the spherical perceptron below capacity, equation (8.4).
 
-    Saddle: q/(1 - q) = alpha E[A(u)^2]. Replicon: 1 - alpha E[((log H)'')^2].
+    Saddle: q/(1 - q) = alpha E[A(u)^2]. Replicon: 1 - alpha E[((log H)'')^2]. At negative margins the solution may be
+    wrong, see `perceptron_transitions`: `phase`, `reason` and `stable` say so.
+
+    Examples
+    --------
+    >>> [version_space(alpha, -2.5).phase for alpha in (270, 284, 312)]    # stable to de Almeida and Thouless up to 328.7
+    ['replica symmetric', 'clustered', 'condensed']
 
     Raises
     ------
@@ -145,35 +170,55 @@ def version_space(alpha: float, margin: float = 0.0) -> VersionSpace:
         )
 
     def equation(logit: float) -> float:
-        q, gap = _from_logit(logit)
-        return math.log(q / gap) - math.log(alpha * _mean(lambda u: _hazard(u) ** 2, q, gap, margin))
+        q, gap = normal.from_logit(logit)
+        return math.log(q / gap) - math.log(
+            alpha * normal.mean_of_field(lambda u: normal.hazard(u) ** 2, q, gap, margin)
+        )
 
     logit = root(equation, -40.0, 30.0)
-    q, gap = _from_logit(logit)
-    entropy = 0.5 * (math.log(gap) + q / gap) + alpha * _mean(_log_tail, q, gap, margin)
+    q, gap = normal.from_logit(logit)
+    entropy = 0.5 * (math.log(gap) + q / gap) + alpha * normal.mean_of_field(normal.log_tail, q, gap, margin)
+    replicon = 1.0 - alpha * normal.mean_of_field(lambda u: normal.curvature(u) ** 2, q, gap, margin)
+    phase, reason = _phase(alpha, margin)
     return VersionSpace(
-        weights="spherical", alpha=alpha, margin=margin, overlap=q, entropy=entropy,
-        replicon=1.0 - alpha * _mean(lambda u: _curvature(u) ** 2, q, gap, margin), residual=abs(equation(logit)),
+        weights="spherical", alpha=alpha, margin=margin, overlap=q, entropy=entropy, replicon=replicon,
+        residual=abs(equation(logit)), phase=phase, reason=reason,
     )  # fmt: skip
 
 
+def _phase(alpha: float, margin: float) -> tuple[str, str]:
+    """The phase of the spherical perceptron and what decides it."""
+    if margin >= 0.0:
+        return "replica symmetric", "convex at margins of at least 0"
+    try:
+        lines = perceptron_transitions(margin)
+    except NotConverged as error:
+        return "undecided", str(error)
+    phase = lines.phase(alpha)
+    if lines.dynamical is None or lines.condensation is None:
+        reason = f"de Almeida-Thouless line at {lines.instability:.6g}"
+    else:
+        reason = f"dynamical transition at {lines.dynamical:.6g}, condensation at {lines.condensation:.6g}"
+    return phase, f"within the uncertainty of a line: {reason}" if phase == "undecided" else reason
+
+
 def stability_line(margin: float) -> float:
-    """alpha at which replica symmetry breaks, for a negative margin (for margins >= 0 it holds up to capacity).
+    """alpha up to which the replica-symmetric version space is right, for a negative margin: the condensation transition
+    below the tricritical margin -2.043, the de Almeida-Thouless line above it. `perceptron_transitions` has all lines.
+
+    Raises
+    ------
+    InvalidArgument
+        For margins >= 0, where it is right up to capacity.
+    NotConverged
+        Below margin -4, where clusters are not resolved.
 
     Examples
     --------
-    >>> round(stability_line(-1e-3), 3)
-    2.003
+    >>> round(stability_line(-1e-3), 3), round(stability_line(-2.5), 1)
+    (2.003, 287.1)
     """
-    margin = check.number("margin", margin)
-    capacity = spherical_capacity(margin)
-    if margin >= 0.0:
-        raise InvalidArgument(
-            f"Argument `margin` must be negative, but is {margin:g}: at margins >= 0 replica symmetry holds up to the "
-            f"capacity {capacity.alpha:.6g}."
-        )
-    low, high = 1e-6 * capacity.alpha, (1.0 - 1e-9) * capacity.alpha
-    return root(lambda a: version_space(a, margin).replicon, low, high, tolerance=1e-12)
+    return perceptron_transitions(margin).alpha
 
 
 def minimal_errors(alpha: float, margin: float = 0.0) -> MinimalErrors:
@@ -197,12 +242,12 @@ def minimal_errors(alpha: float, margin: float = 0.0) -> MinimalErrors:
     def equation(gap: float) -> float:
         # E[(kappa - z)^2; kappa - gap < z < kappa]
         edge = margin - gap
-        tail = _second_moment(edge) + 2 * gap * _first_moment(edge) + gap**2 * _cdf(edge)
-        return alpha * (_second_moment(margin) - tail) - 1.0
+        tail = normal.second_moment(edge) + 2 * gap * normal.first_moment(edge) + gap**2 * normal.cdf(edge)
+        return alpha * (normal.second_moment(margin) - tail) - 1.0
 
     gap = root(equation, 1e-9, 40.0 + abs(margin))
     return MinimalErrors(
-        alpha=alpha, margin=margin, fraction=_cdf(margin - gap), gap=gap, susceptibility=0.5 * gap**2, stable=False,
+        alpha=alpha, margin=margin, fraction=normal.cdf(margin - gap), gap=gap, susceptibility=0.5 * gap**2, stable=False,
         residual=abs(equation(gap)),
     )  # fmt: skip
 
@@ -216,28 +261,42 @@ def ising_version_space(alpha: float, margin: float = 0.0) -> VersionSpace:
     margin, alpha = check.number("margin", margin), check.number("alpha", alpha, above=0.0)
 
     def conjugate(q: float, gap: float) -> float:
-        return alpha * _mean(lambda u: _hazard(u) ** 2, q, gap, margin) / gap
+        return alpha * normal.mean_of_field(lambda u: normal.hazard(u) ** 2, q, gap, margin) / gap
 
     def equation(logit: float) -> float:
-        q, gap = _from_logit(logit)
-        return gap - _normal_mean(lambda z: _sech(math.sqrt(conjugate(q, gap)) * z) ** 2, 0.0, 1.0)
+        q, gap = normal.from_logit(logit)
+        field = math.sqrt(conjugate(q, gap))
+        if q < 0.5:  # neither side cancels
+            return normal.mean(lambda z: np.tanh(field * z) ** 2) - q
+        return gap - normal.mean(lambda z: normal.sech(field * z) ** 2)
 
-    grid = np.linspace(-15.0, 12.0, 55)
+    grid = np.linspace(-36.0, 12.0, 97)
     values = np.array([equation(x) for x in grid])
     changes = np.flatnonzero(values[:-1] * values[1:] <= 0.0)
     if len(changes) == 0:
         raise NotConverged(f"No replica-symmetric saddle was found at alpha = {alpha:g}, margin {margin:g}.")
     logit = root(equation, *map(float, grid[changes[0] : changes[0] + 2]))
-    q, gap = _from_logit(logit)
+    q, gap = normal.from_logit(logit)
     qhat = conjugate(q, gap)
     field = math.sqrt(qhat)
-    log_cosh = _normal_mean(lambda z: np.logaddexp(field * z, -field * z), 0.0, 1.0)
-    sech4 = _normal_mean(lambda z: _sech(field * z) ** 4, 0.0, 1.0)
+    log_cosh = normal.mean(lambda z: np.logaddexp(field * z, -field * z))
+    sech4 = normal.mean(lambda z: normal.sech(field * z) ** 4)
+    entropy = -0.5 * qhat * gap + log_cosh + alpha * normal.mean_of_field(normal.log_tail, q, gap, margin)
+    replicon = 1.0 - alpha * normal.mean_of_field(lambda u: normal.curvature(u) ** 2, q, gap, margin) * sech4 / gap**2
+    if min(abs(entropy), abs(replicon)) <= _RESOLUTION:
+        phase, reason = "undecided", "entropy or replicon is 0 to rounding"
+    elif entropy < 0.0:
+        phase, reason = "empty", "negative entropy: no weights exist"
+    elif replicon < 0.0:
+        phase, reason = "continuously broken", "negative replicon"
+    else:
+        phase, reason = (
+            "replica symmetric",
+            "replicon and entropy are positive; overlaps between 0 and 1 were not tried",
+        )
     return VersionSpace(
-        weights="Ising", alpha=alpha, margin=margin, overlap=q,
-        entropy=-0.5 * qhat * gap + log_cosh + alpha * _mean(_log_tail, q, gap, margin),
-        replicon=1.0 - alpha * _mean(lambda u: _curvature(u) ** 2, q, gap, margin) * sech4 / gap**2,
-        residual=abs(equation(logit)),
+        weights="Ising", alpha=alpha, margin=margin, overlap=q, entropy=entropy, replicon=replicon,
+        residual=abs(equation(logit)), phase=phase, reason=reason,
     )  # fmt: skip
 
 
@@ -264,70 +323,3 @@ def ising_capacity(margin: float = 0.0) -> Capacity:
         weights="Ising", margin=margin, alpha=alpha, overlap=space.overlap, replicon=space.replicon,
         residual=max(space.residual, abs(space.entropy)),
     )  # fmt: skip
-
-
-# -------------------------------------------------------------------------------------------------- normal integrals
-
-
-def _pdf(x: float) -> float:
-    return math.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
-
-
-def _cdf(x: float) -> float:
-    return 0.5 * math.erfc(-x / math.sqrt(2.0))
-
-
-def _first_moment(x: float) -> float:
-    """E[(x - z)_+]."""
-    return x * _cdf(x) + _pdf(x)
-
-
-def _second_moment(x: float) -> float:
-    """E[(x - z)_+^2]."""
-    return (1.0 + x * x) * _cdf(x) + x * _pdf(x)
-
-
-def _from_logit(logit: float) -> tuple[float, float]:
-    """q and 1 - q, both without cancellation."""
-    return 1.0 / (1.0 + math.exp(-logit)), 1.0 / (1.0 + math.exp(logit))
-
-
-def _log_tail(u: np.ndarray) -> np.ndarray:
-    """log H(u)."""
-    return log_ndtr(-u)
-
-
-def _hazard(u: np.ndarray) -> np.ndarray:
-    """A(u) = phi(u)/H(u) = -(log H)'."""
-    return math.sqrt(2.0 / math.pi) / erfcx(u / math.sqrt(2.0))
-
-
-def _curvature(u: np.ndarray) -> np.ndarray:
-    """(log H)''(u) = -A (A - u), for large u by its asymptotic series (relative error below 1e-11)."""
-    hazard = _hazard(u)
-    inverse = 1.0 / np.maximum(u, 100.0) ** 2
-    return -np.where(u > 100.0, 1.0 - inverse + 6.0 * inverse**2, hazard * (hazard - u))
-
-
-def _sech(x: np.ndarray) -> np.ndarray:
-    """1/cosh(x) without overflow."""
-    return 2.0 * np.exp(-np.logaddexp(x, -x))
-
-
-def _mean(function: Callable[[np.ndarray], np.ndarray], q: float, gap: float, margin: float) -> float:
-    """E function((margin - sqrt(q) z)/sqrt(gap)), gap = 1 - q, the panels refined where the argument changes sign."""
-    spread, width = math.sqrt(q), math.sqrt(gap)
-    return _normal_mean(lambda z: function((margin - spread * z) / width), margin / spread, width / spread)
-
-
-def _normal_mean(function: Callable[[np.ndarray], np.ndarray], centre: float, width: float) -> float:
-    """E function(z) by Gauss-Legendre on panels of width about 2 that shrink towards `centre` down to `width`."""
-    edges = np.arange(-_REACH, _REACH + 1.0, 2.0)
-    if width < 1.0 and abs(centre) < _REACH:
-        steps = width * 2.0 ** np.arange(0.0, math.ceil(math.log2(1.0 / width)) + 1.0)
-        edges = np.unique(np.concatenate([edges, centre - steps, [centre], centre + steps]))
-        edges = edges[(edges >= -_REACH) & (edges <= _REACH)]
-    half = 0.5 * np.diff(edges)[:, None]
-    z = edges[:-1, None] + half * (1.0 + _LEGENDRE[0])
-    weight = half * _LEGENDRE[1] * np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
-    return float(np.sum(weight * function(z)))

@@ -26,8 +26,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sgdmft import _validation as check
+from sgdmft.statics import _normal as normal
 from sgdmft.statics._roots import root
-from sgdmft.statics.gardner import _first_moment, _from_logit, _hazard, _log_tail, _normal_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +67,20 @@ def gibbs_learning(alpha: float) -> PerceptronLearning:
     alpha = check.number("alpha", alpha, above=0.0)
 
     def hazard_mean(gamma: float) -> float:
-        return _normal_mean(lambda z: _hazard(gamma * z) ** 2 * np.exp(_log_tail(gamma * z)), 0.0, 1.0 / gamma)
+        return normal.mean(
+            lambda z: normal.hazard(gamma * z) ** 2 * np.exp(normal.log_tail(gamma * z)), width=1.0 / gamma
+        )
 
     def equation(logit: float) -> float:
-        overlap, _ = _from_logit(logit)
+        overlap, _ = normal.from_logit(logit)
         return math.log(overlap) - math.log(2.0 * alpha * hazard_mean(math.exp(0.5 * logit)))
 
     logit = root(equation, -40.0, 35.0, tolerance=1e-13)
-    overlap, gap = _from_logit(logit)
+    overlap, gap = normal.from_logit(logit)
     gamma = math.exp(0.5 * logit)
-    log_volume = _normal_mean(lambda z: np.exp(_log_tail(gamma * z)) * _log_tail(gamma * z), 0.0, 1.0 / gamma)
+    log_volume = normal.mean(
+        lambda z: np.exp(normal.log_tail(gamma * z)) * normal.log_tail(gamma * z), width=1.0 / gamma
+    )
     return PerceptronLearning(
         rule="Gibbs", alpha=alpha, overlap=overlap, margin=None,
         entropy=0.5 * (math.log(gap) + overlap) + 2.0 * alpha * log_volume, residual=abs(equation(logit)),
@@ -96,22 +100,22 @@ def maximum_margin_learning(alpha: float) -> PerceptronLearning:
     def margin_of(v: float) -> float:
         """kappa from the second equation (8.7): E[(k - z)_+] of the normal law of variance v is first moment."""
         target = math.sqrt(1.0 - v) * math.pi / (alpha * math.sqrt(2.0 * math.pi) * math.sqrt(v))
-        return math.sqrt(v) * root(lambda k: _first_moment(k) - target, -40.0, 2.0 + 2.0 * target)
+        return math.sqrt(v) * root(lambda k: normal.first_moment(k) - target, -40.0, 2.0 + 2.0 * target)
 
     def equation(logit: float) -> float:
-        overlap2, v = _from_logit(logit)
+        overlap2, v = normal.from_logit(logit)
         kappa = margin_of(v)
         slope = math.sqrt(overlap2 / v)
 
         def integrand(z: np.ndarray) -> np.ndarray:
-            return np.exp(_log_tail(-slope * z)) * np.maximum(kappa - z, 0.0) ** 2
+            return np.exp(normal.log_tail(-slope * z)) * np.maximum(kappa - z, 0.0) ** 2
 
         # the integrand lives on |z| of order sqrt(v); its kink at kappa lies there too
-        total = _normal_mean(integrand, kappa, min(math.sqrt(v), abs(kappa) + 1e-300, 0.5))
+        total = normal.mean(integrand, kappa, min(math.sqrt(v), abs(kappa) + 1e-300, 0.5))
         return math.log(2.0 * alpha * total / v)
 
     logit = root(equation, -12.0 + min(0.0, math.log(alpha)), 25.0, tolerance=1e-13)
-    overlap2, v = _from_logit(logit)
+    overlap2, v = normal.from_logit(logit)
     return PerceptronLearning(
         rule="maximum margin", alpha=alpha, overlap=math.sqrt(overlap2), margin=margin_of(v), entropy=None,
         residual=abs(equation(logit)),
