@@ -137,7 +137,9 @@ def test_the_phase_that_a_user_is_told(alpha, margin, phase, stable):
 
 def test_on_a_line_no_phase_is_told():
     lines = perceptron_transitions(-2.5)
-    assert version_space(lines.condensation, -2.5).stable is None
+    space = version_space(lines.condensation, -2.5)
+    assert space.stable is None
+    assert "within the uncertainty of a line" in space.reason
     assert version_space(perceptron_transitions(-1.0).instability, -1.0).stable is None
 
 

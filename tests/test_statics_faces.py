@@ -32,6 +32,8 @@ def test_statics_of_a_teacher(capsys):
     said = capsys.readouterr().out
     assert "recovered" in said
     assert "weak recovery at alpha = 0.5" in said
+    assert "Equilibrium(" not in said
+    assert "InferenceThresholds(" not in said
     assert cli.main(["statics", "--alpha", "2", "--noise", "1", "--target", "1"]) == cli.INVALID
     assert "either" in capsys.readouterr().err
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from sgdmft.cli import arguments
 from sgdmft.run import parameters
+
+if TYPE_CHECKING:
+    from sgdmft.statics import Equilibrium, InferenceThresholds, Transition
 
 
 def statics(
@@ -49,14 +52,50 @@ def statics(
     results = {}
     for i, model in enumerate(models):
         state = equilibrium(model, levels=levels, **kind)
-        print(f"alpha = {model.alpha:g}: {state}")
         results[f"state_{i}"] = state
+    print(_told(list(results.values())))
     if transitions:
-        for name, result in _transitions(models[0], levels, norm).items():
-            print(result)
-            results[name] = result
+        print()
+        found = _transitions(models[0], levels, norm)
+        for result in found.values():
+            print(_transition(result))
+        results |= found
     arguments.save_tables(results, output, "sgdmft statics")
     return 0
+
+
+def _told(states: list[Equilibrium]) -> str:
+    """A table, one state a row."""
+    from sgdmft.cli.tables import measured, number, table
+    from sgdmft.problem.models import Teacher
+
+    rows = []
+    for state in states:
+        if state.log_volume is not None:
+            value = f"log volume {measured(state.log_volume, state.uncertainty)}"
+        else:
+            name = "free energy" if state.temperature > 0 else "energy"
+            value = f"{name} {measured(state.free_energy, state.uncertainty)}"
+        signal = number(state.magnetization) if isinstance(state.model.labels, Teacher) else ""
+        levels = " ".join(map(number, state.overlaps))
+        row = [number(state.model.alpha), state.phase, value, number(state.energy), signal, number(state.norm), levels]
+        rows.append([*row, number(state.replicon, 3), state.symmetry])
+    header = ["alpha", "phase", "per weight", "loss", "m", "C", "overlaps q", "replicon", "replica symmetry"]
+    return f"T = {states[0].temperature:g}\n" + table(header, rows)
+
+
+def _transition(result: Transition | InferenceThresholds) -> str:
+    from sgdmft.cli.tables import measured, number
+    from sgdmft.statics import Transition
+
+    if isinstance(result, Transition):
+        steps = f"{result.levels}-step broken symmetry" if result.levels else "replica symmetric"
+        return f"{result.name} at alpha = {measured(result.alpha, result.uncertainty)} ({steps}; {result.reason})"
+    return (
+        f"weak recovery at alpha = {number(result.weak_information)} (information), {number(result.weak_algorithmic)} "
+        f"(state evolution), {number(result.spectral)} (spectral)\nexact recovery at alpha = "
+        f"{number(result.exact_information)} (information), {number(result.exact_algorithmic)} (state evolution)"
+    )
 
 
 def _transitions(model, levels: int, norm: float) -> dict[str, Any]:

@@ -160,7 +160,7 @@ def _replicon(problem: Problem, q: float, width_q: float, width_f: float, adjoin
     """
     f = problem.model.covariance
     curvature = (float(f.derivative(q)) / width_f) ** 2 - float(f.derivative(q, 2)) * adjoint
-    return float(1.0 - problem.model.alpha * width_q**2 * curvature)
+    return float(1.0 - problem.model.alpha * np.float64(width_q) ** 2 * curvature)  # no error where it overflows
 
 
 def _by_levels(first: float, by_increment: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ ZERO_ENERGY = 1e-13
 _TINY = 1e-13
 _GRADIENT_TOLERANCE = 1e-9
 #: a further breakpoint that changes the functional by less does not count
-_NO_GAIN = 1e-10
+NO_GAIN = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def break_symmetry(base: Saddle, levels: int) -> Saddle:
     sign, saddle = base.form.sign, base
     while saddle.levels < levels:
         finer = _optimize_best(base.form, base.problem, _starts(saddle))
-        if not sign * finer.value < sign * saddle.value - _NO_GAIN * max(1.0, abs(saddle.value)):
+        if not sign * finer.value < sign * saddle.value - NO_GAIN * max(1.0, abs(saddle.value)):
             break
         saddle = finer
     return saddle

@@ -15,14 +15,14 @@ References: Fyodorov arXiv:1805.06982 (teacher, T = 0); Urbani arXiv:2208.11730 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sgdmft import _validation as check
 from sgdmft.errors import InvalidArgument, NotConverged
 from sgdmft.problem.models import GaussianLeastSquares, Teacher
-from sgdmft.statics._saddle import GROUND, THERMAL
+from sgdmft.statics._saddle import GROUND, NO_GAIN, THERMAL, Saddle, break_symmetry, symmetric_ground, symmetric_thermal
 from sgdmft.statics._search import Candidate, Search
 
 
@@ -51,15 +51,19 @@ class Equilibrium:
         (C - q_k)/T; infinite in the satisfiable phase.
     replicon : float
         Replicon eigenvalue at the top level, relative: negative means that this solution is unstable.
-    stable : bool
-        Whether no finer breaking of replica symmetry is needed: replicon > 0 and, for a broken state, a further step
-        was tried and gained nothing.
+    replicon_error : float
+        Its resolution. Replica symmetric: the effect of rounding. Broken: gains below 1e-10 are not seen, and gains
+        fall as the third power of the replicon, so that it is resolved to 5e-4.
+    stable : bool or None
+        Whether no finer breaking of replica symmetry is needed: the replicon is positive beyond its error, and a further
+        step gains nothing. None where this is undecided: the replicon is zero within its error (a marginal state, or
+        many steps of a continuous breaking), or a further step of a broken state was not tried.
     residual : float
         Largest derivative of the functional with respect to its coordinates.
     uncertainty : float
-        Of the free energy (of the log volume in the satisfiable phase): k/4 times the last gain when symmetry is broken
-        (k-step errors fall as k^-4), rounding where a further step gains nothing. An unstable replica-symmetric state
-        is off by more.
+        Of the free energy (of the log volume in the satisfiable phase): rounding where the state is stable, k/4 times the
+        last gain where a broken state is not known to be (k-step errors fall as k^-4). An unstable replica-symmetric
+        state is off by more.
     """
 
     model: GaussianLeastSquares
@@ -76,7 +80,8 @@ class Equilibrium:
     breakpoints: tuple[float, ...]
     susceptibility: float
     replicon: float
-    stable: bool
+    replicon_error: float
+    stable: bool | None
     residual: float
     uncertainty: float
     gains: tuple[float, ...] = ()
@@ -86,12 +91,21 @@ class Equilibrium:
         """Steps of replica symmetry breaking that were needed (0: replica symmetric)."""
         return len(self.breakpoints)
 
-    def __repr__(self) -> str:
+    @property
+    def symmetry(self) -> str:
+        """How far replica symmetry is broken, and whether that is enough."""
         order = "replica symmetric" if not self.levels else f"{self.levels}-step broken replica symmetry"
-        if not self.stable:
-            order += ", truncated: finer steps change it by about the uncertainty" if self.levels else ", UNSTABLE"
-        else:
-            order += ", stable"
+        if self.stable:
+            return f"{order}, stable"
+        if abs(self.replicon) <= self.replicon_error:
+            return f"{order}, undecided: marginal within the error"
+        if self.stable is None:
+            return f"{order}, truncated: whether finer steps change it was not tried"
+        if self.levels:
+            return f"{order}, truncated: finer steps change it by about the uncertainty"
+        return f"{order}, UNSTABLE" if self.replicon < 0.0 else f"{order}, UNSTABLE: symmetry breaks by a jump"
+
+    def __repr__(self) -> str:
         if self.log_volume is not None:
             main = f"zero loss, log volume {self.log_volume:.10g} ± {self.uncertainty:.1g}"
         else:
@@ -100,7 +114,8 @@ class Equilibrium:
         signal = f", m = {self.magnetization:.6g}" if isinstance(self.model.labels, Teacher) else ""
         return (
             f"Equilibrium({self.phase} phase at T = {self.temperature:g}: {main}{signal}, C = {self.norm:.6g}, "
-            f"q = [{', '.join(f'{q:.6g}' for q in self.overlaps)}], {order} (replicon {self.replicon:.3g}), "
+            f"q = [{', '.join(f'{q:.6g}' for q in self.overlaps)}], {self.symmetry} "
+            f"(replicon {self.replicon:.3g} ± {self.replicon_error:.1g}), "
             f"residual {self.residual:.1g})"
         )
 
@@ -206,7 +221,7 @@ def _signal(search: Search) -> Equilibrium | None:
         model=model, temperature=0.0, weight_decay=0.0, phase="recovered", free_energy=0.0, energy=0.0, entropy=None,
         log_volume=None, magnetization=1.0, norm=1.0, overlaps=(1.0,), breakpoints=(),
         susceptibility=1.0 / (stiffness * (alpha - 1.0)) if alpha > 1.0 else math.inf,
-        replicon=1.0 - 1.0 / alpha, stable=alpha > 1.0, residual=0.0, uncertainty=0.0,
+        replicon=1.0 - 1.0 / alpha, replicon_error=1e-15, stable=alpha > 1.0 or None, residual=0.0, uncertainty=0.0,
     )  # fmt: skip
 
 
@@ -216,7 +231,12 @@ def _state(search: Search, candidate: Candidate) -> Equilibrium:
     alpha, norm = search.model.alpha, saddle.problem.norm
     gains = tuple(float(g) for g in np.diff(candidate.history))
     k = saddle.levels
-    if k == 0 or candidate.exhausted:
+    error = max(_replicon_error(search, saddle), NO_GAIN ** (1 / 3) if k else 0.0)
+    stable = None if abs(slopes.replicon) <= error else slopes.replicon > 0.0
+    if stable and not candidate.exhausted:
+        # a state of broken symmetry was not tried further, a symmetric one may lose to a discontinuous step
+        stable = None if k else break_symmetry(saddle, 1) is saddle
+    if k == 0 or (candidate.exhausted and stable):
         uncertainty = (1e-10 if k else 1e-13) * max(1.0, abs(candidate.cost))
     else:
         uncertainty = abs(gains[-1]) * k / 4 if gains else math.nan
@@ -242,7 +262,7 @@ def _state(search: Search, candidate: Candidate) -> Equilibrium:
         free_energy=float(free), energy=float(energy), entropy=entropy, log_volume=volume,
         magnetization=saddle.problem.overlap, norm=norm, overlaps=tuple(map(float, saddle.q)),
         breakpoints=tuple(map(float, saddle.x)), susceptibility=float(chi), replicon=slopes.replicon,
-        stable=slopes.replicon > 0.0 and (k == 0 or candidate.exhausted),
+        replicon_error=error, stable=stable,
         residual=max(saddle.residual, *outer), uncertainty=uncertainty, gains=gains,
     )  # fmt: skip
     if not state.residual < 1e-6:
@@ -250,3 +270,24 @@ def _state(search: Search, candidate: Candidate) -> Equilibrium:
             f"The saddle point is stationary only to {state.residual:.1g}. The state is in `error.value`.", state
         )
     return state
+
+
+def _replicon_error(search: Search, saddle: Saddle) -> float:
+    """What rounding does to the replicon of a symmetric saddle: its change with m, C and alpha, times their errors."""
+    if saddle.levels:
+        return 0.0
+    problem, step, rounding = saddle.problem, 1e-6, 1e-11
+    on_sphere = search.norm is not None
+    shifted = [
+        (replace(problem, overlap=problem.overlap * (1.0 - step)), rounding),
+        (replace(problem, norm=problem.norm * (1.0 + step)), rounding if on_sphere else 1e-8),
+        (replace(problem, model=replace(problem.model, alpha=problem.model.alpha * (1.0 - step))), rounding),
+    ]
+    symmetric = symmetric_ground if saddle.form is GROUND else symmetric_thermal
+    error = rounding
+    for moved, size in shifted:
+        near = symmetric(moved)
+        if near is None:  # at the edge of where the saddle exists
+            return math.inf
+        error += abs(near.slopes.replicon - saddle.slopes.replicon) * size / step
+    return error
