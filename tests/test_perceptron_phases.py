@@ -1,4 +1,4 @@
-"""Where replica symmetry ends for the perceptron at negative margins, by plain sums over equations (8.6) to (8.8)."""
+"""Where replica symmetry ends for the perceptron at negative margins, by plain sums over equations (8.13) to (8.15)."""
 
 import math
 
@@ -31,7 +31,7 @@ def _overlap(alpha, margin):
 
 
 def _complexity(alpha, margin, q1, q0=None):
-    """Equation (8.7) as it stands."""
+    """Equation (8.14) as it stands."""
     q0 = _overlap(alpha, margin) if q0 is None else q0
     (z0, w0), (z1, w1) = _normal(0.2), _normal(0.02)
     u = (margin - math.sqrt(q0) * z0[:, None] - math.sqrt(q1 - q0) * z1) / math.sqrt(1 - q1)
@@ -43,7 +43,7 @@ def _complexity(alpha, margin, q1, q0=None):
 
 
 def _volume(m, q0, q1, alpha, margin):
-    """Equation (8.6) as it stands."""
+    """Equation (8.13) as it stands."""
     (z0, w0), (z1, w1) = _normal(0.2), _normal(0.02)
     d = q1 - q0
     g = stats.norm.sf((margin - math.sqrt(q0) * z0[:, None] - math.sqrt(d) * z1) / math.sqrt(1 - q1))
@@ -87,7 +87,7 @@ def test_condensation_is_where_the_complexity_vanishes(margin):
 
 @pytest.mark.parametrize(("share", "wins"), [(0.998, False), (1.002, True)])
 def test_breaking_lowers_the_volume_beyond_condensation(share, wins):
-    """At m slightly below 1 and the best q1 the volume (8.6) of kappa = -3 lies below the symmetric one, and only there."""
+    """At m slightly below 1 and the best q1 the volume (8.13) of kappa = -3 lies below the symmetric one, and only there."""
     lines = perceptron_transitions(-3.0)
     alpha, q1 = share * lines.condensation, lines.overlaps[1]
     q0 = _overlap(alpha, -3.0)

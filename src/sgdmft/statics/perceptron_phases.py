@@ -2,24 +2,24 @@ r"""Where replica symmetry ends for the spherical perceptron with a negative mar
 
 With one step of breaking at Parisi parameter m, overlaps q0 < q1, the volume of (8.4) becomes
 
-    Phi(m) = [log(1-q1) + log(1 + m d/(1-q1))/m + q0/(1-q1 + m d)]/2 + (alpha/m) E log E_1 G^m,   d = q1 - q0,     (8.6)
+    Phi(m) = [log(1-q1) + log(1 + m d/(1-q1))/m + q0/(1-q1 + m d)]/2 + (alpha/m) E log E_1 G^m,   d = q1 - q0,     (8.13)
 
 G = H((kappa - sqrt(q0) z0 - sqrt(d) z1)/sqrt(1-q1)), E_1 over z1. At m = 1 it does not depend on q1 and q0 is the
 replica-symmetric overlap; -dPhi/dm at m = 1 is the logarithm per weight of the number of clusters of overlap q1,
 
-    Sigma = [log((1-q0)/(1-q1)) - t + q0 t/(1-q0)]/2 - alpha E[<log G> - log F],   t = d/(1-q0),                   (8.7)
+    Sigma = [log((1-q0)/(1-q1)) - t + q0 t/(1-q0)]/2 - alpha E[<log G> - log F],   t = d/(1-q0),                   (8.14)
 
 F = E_1 G, <.> = E_1[G .]/F, where it is stationary: with the hazard A of the normal law
 
-    alpha E <A^2> / (1-q1) = 1/(1-q1) - 1/(1-q0) + q0/(1-q0)^2.                                                    (8.8)
+    alpha E <A^2> / (1-q1) = 1/(1-q1) - 1/(1-q0) + q0/(1-q0)^2.                                                    (8.15)
 
-- *dynamical*: from here on (8.8) has a root q1 > q0. Most solutions lie in exponentially many clusters, volume and
+- *dynamical*: from here on (8.15) has a root q1 > q0. Most solutions lie in exponentially many clusters, volume and
   overlap stay those of (8.4). At its onset the replicon of a cluster, 1 - alpha E <((log H)'')^2>, vanishes.
 - *condensation* (Kauzmann): Sigma = 0 on the outer root. From here on (8.4) is wrong.
-- *instability* (de Almeida, Thouless): (8.8) has the root q1 = q0 twice. The symmetric saddle itself is unstable.
+- *instability* (de Almeida, Thouless): (8.15) has the root q1 = q0 twice. The symmetric saddle itself is unstable.
 
 For margins above the tricritical one the last comes first and is all there is; below it the other two come before.
-There the onset moves to q1 = q0:  alpha E[c'^2 - 2 c^3] = 2  on the line of instability, c = (log H)''.           (8.9)
+There the onset moves to q1 = q0:  alpha E[c'^2 - 2 c^3] = 2  on the line of instability, c = (log H)''.           (8.16)
 
 References: Franz, Parisi, Sevelev, Urbani and Zamponi 2017 SciPost Phys. 2 019.
 """
@@ -100,7 +100,7 @@ class PerceptronTransitions:
 
 @lru_cache(maxsize=256)
 def perceptron_transitions(margin: float) -> PerceptronTransitions:
-    """The lines at which replica symmetry ends, equations (8.6) to (8.9), for a negative margin.
+    """The lines at which replica symmetry ends, equations (8.13) to (8.16), for a negative margin.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def perceptron_transitions(margin: float) -> PerceptronTransitions:
 
 @lru_cache(maxsize=1)
 def tricritical_margin() -> float:
-    """Margin below which the transition is discontinuous, equation (8.9).
+    """Margin below which the transition is discontinuous, equation (8.16).
 
     Examples
     --------
@@ -185,7 +185,7 @@ def _symmetric(logit: float, margin: float) -> tuple[float, float]:
 
 
 class _Cluster(NamedTuple):
-    """One step of breaking at m = 1: `slope` is zero on a solution of (8.8), `replicon` is that of a cluster."""
+    """One step of breaking at m = 1: `slope` is zero on a solution of (8.15), `replicon` is that of a cluster."""
 
     alpha: float
     q0: float
@@ -196,7 +196,7 @@ class _Cluster(NamedTuple):
 
 
 def _cluster(logit: float, t: float, margin: float, order: int) -> _Cluster:
-    """Equations (8.7) and (8.8) at overlap q0 (its logit) and q1 = q0 + t (1 - q0)."""
+    """Equations (8.14) and (8.15) at overlap q0 (its logit) and q1 = q0 + t (1 - q0)."""
     alpha, (q0, gap0) = _symmetric(logit, margin)[0], normal.from_logit(logit)
     gap, outer, inner = gap0 * (1.0 - t), math.sqrt(q0), math.sqrt(gap0 * t)
     (z0,), (w0,) = normal.nodes(margin / outer, math.sqrt(gap0) / outer, order)
@@ -221,7 +221,7 @@ def _cluster(logit: float, t: float, margin: float, order: int) -> _Cluster:
 
 
 def _polished(cluster: _Cluster, margin: float, name: str) -> _Cluster:
-    """The solution of (8.8) with a zero `name` near a given one, both unknowns at once, by the finer quadrature."""
+    """The solution of (8.15) with a zero `name` near a given one, both unknowns at once, by the finer quadrature."""
 
     def at(point: np.ndarray) -> _Cluster:
         return _cluster(float(point[0]), float(point[1]), margin, _FINE)
@@ -236,7 +236,7 @@ def _polished(cluster: _Cluster, margin: float, name: str) -> _Cluster:
 
 
 def _discontinuous(margin: float, start: float) -> tuple[_Cluster, _Cluster] | None:
-    """Onset and end of the clustered phase, following the solutions of (8.8) from t = 0; None where the onset is at
+    """Onset and end of the clustered phase, following the solutions of (8.15) from t = 0; None where the onset is at
     t = 0 within the resolution."""
     logit = start
 
